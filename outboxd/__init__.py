@@ -1,0 +1,1 @@
+"""A transactional outbox daemon that needs nothing but Postgres."""
