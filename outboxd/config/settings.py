@@ -1,0 +1,276 @@
+"""Every setting: one struct, whose annotations are the table that the documentation is made of."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+
+from outboxd.config import kinds
+from outboxd.config.kinds import Address, Kind, Network, SealKey, Secret
+
+Role = Literal["api", "work"]
+
+MIB = 1024 * 1024
+_NAME = r"[A-Za-z0-9:._-]+"
+
+
+class Says(msgspec.Struct, frozen=True):
+    """What stands beside a setting in the table."""
+
+    kind: Kind
+    text: str
+    default: str | None = None
+    """Told in place of the default, where that depends on something."""
+    secret: bool = False
+    unit: str = ""
+    """Ends the setting's name where the field, whose type knows the unit, leaves it out."""
+
+
+def _secret(kind: Kind, text: str, default: str | None = None) -> Says:
+    return Says(kind, text, default, secret=True)
+
+
+def _days(text: str, low: int = 1, high: int = 3650) -> Says:
+    return Says(kinds.days(low, high), text)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings, as values. Made by `config.read` alone, which fills what depends on the command."""
+
+    # Where the data are.
+    database_url: Annotated[
+        Secret | None,
+        _secret(kinds.dsn(), "libpq URL or keywords, several hosts allowed", "DATABASE_URL, else embedded"),
+    ] = None
+    """None: the embedded server is meant."""
+    listen_url: Annotated[
+        Secret | None,
+        _secret(kinds.dsn(), "direct connection for LISTEN and locks, past a pooler", "DATABASE_URL"),
+    ] = None
+    roles: Annotated[
+        tuple[Role, ...], Says(kinds.choices("api", "work"), "what this process runs", "by command")
+    ] = ()
+    data: Annotated[
+        Path,
+        Says(kinds.path(), "data directory of `up`", "/var/lib/outboxd as root, else $XDG_DATA_HOME/outboxd"),
+    ] = Path("/var/lib/outboxd")
+    embedded: Annotated[
+        Literal["auto", "on", "off"],
+        Says(
+            kinds.choice("auto", "on", "off"),
+            "embedded Postgres when no DSN is set; auto: not in a container",
+        ),
+    ] = "auto"
+    pg_bin: Annotated[Path | None, Says(kinds.path(), "folder of the server's programs", "searched")] = None
+    pg_user: Annotated[
+        str | None, Says(kinds.text("an account's name", r"\S+"), "account to drop to as root", "searched")
+    ] = None
+
+    # Connections.
+    pool_min: Annotated[int, Says(kinds.number(1, 1000), "connections kept open")] = 2
+    pool_max: Annotated[
+        int, Says(kinds.number(1, 1000), "most connections, besides LISTEN, beat and notifier")
+    ] = 10
+    pool_timeout: Annotated[
+        timedelta, Says(kinds.seconds(0.1, 60), "wait for a connection, then 503", unit="_S")
+    ] = timedelta(seconds=2)
+    net_timeout: Annotated[
+        timedelta,
+        Says(kinds.seconds(1, 300), "connecting, and a silent network before it is cut", unit="_S"),
+    ] = timedelta(seconds=10)
+    statement_timeout: Annotated[
+        timedelta, Says(kinds.seconds(1, 300), "hot statements; chores get three times that", unit="_S")
+    ] = timedelta(seconds=10)
+    prepare: Annotated[
+        Literal["on", "off", "auto"],
+        Says(kinds.choice("on", "off", "auto"), "prepared statements; off behind poolers without them"),
+    ] = "auto"
+
+    # HTTP.
+    host: Annotated[
+        str, Says(kinds.text("a host or address to listen on", r"[\w.:-]+"), "where the API listens")
+    ] = "127.0.0.1"
+    port: Annotated[int, Says(kinds.number(0, 65535), "port of the API; 0 takes a free one")] = 8377
+    public_url: Annotated[
+        str | None,
+        Says(kinds.origin(), "base of links in replies, webhooks and cookies", "the request's"),
+    ] = None
+    trusted_proxies: Annotated[
+        tuple[Network, ...], Says(kinds.networks(), "proxies whose X-Forwarded-For and -Proto count")
+    ] = ()
+    cors_origins: Annotated[
+        tuple[str, ...], Says(kinds.origins(), "origins that browsers may call from; empty: none")
+    ] = ("http://localhost:*", "http://127.0.0.1:*")
+    max_body_bytes: Annotated[int, Says(kinds.number(64 * 1024, 64 * MIB), "largest request")] = 5 * MIB
+    max_event_bytes: Annotated[
+        int,
+        Says(kinds.number(64 * 1024, 64 * MIB), "largest event, at most MAX_BODY_BYTES", "MAX_BODY_BYTES"),
+    ] = 5 * MIB
+    max_requests: Annotated[
+        int, Says(kinds.number(1, 100_000), "requests in flight in this process, then 503")
+    ] = 1000
+    metrics_listen: Annotated[
+        Address | None,
+        Says(kinds.address(), "second door for /metrics /livez /readyz, without a key"),
+    ] = None
+    metrics_open: Annotated[bool, Says(kinds.flag(), "/metrics on the main port needs no key")] = False
+
+    # Taking events in, and numbering them.
+    ingest_queue_events: Annotated[
+        int, Says(kinds.number(1, 1_000_000), "events waiting for their commit, then 503")
+    ] = 10_000
+    ingest_queue_bytes: Annotated[
+        int, Says(kinds.number(64 * 1024, 4096 * MIB), "bytes waiting for their commit, then 503")
+    ] = 64 * MIB
+    max_live_jobs: Annotated[
+        int, Says(kinds.number(0, 1_000_000_000), "living jobs of a project, then 503 over HTTP; 0: no limit")
+    ] = 0
+    event_key_days: Annotated[timedelta, _days("how long an event's key is remembered", 1, 365)] = timedelta(
+        30
+    )
+    sequencer_poll: Annotated[
+        timedelta, Says(kinds.millis(20, 5000), "polling while LISTEN is not proven", unit="_MS")
+    ] = timedelta(milliseconds=200)
+
+    # Working.
+    worker_queues: Annotated[
+        tuple[str, ...],
+        Says(
+            kinds.texts("a list of queue names, or prefixes ending in *", rf"{_NAME}\*?|\*"),
+            "queues worked here",
+            "all",
+        ),
+    ] = ()
+    """Empty: all."""
+    app: Annotated[
+        str | None,
+        Says(kinds.text("module:app", r"[\w.]+:[\w.]+"), "Python handlers offered by this worker"),
+    ] = None
+    worker_slots: Annotated[int, Says(kinds.number(1, 10_000), "jobs at once in this process")] = 100
+    worker_threads: Annotated[int, Says(kinds.number(1, 1000), "threads for handlers that block")] = 10
+    beat: Annotated[
+        timedelta,
+        Says(kinds.seconds(0.05, 10, "1..10"), "a worker's sign of life; dead after five missed", unit="_S"),
+    ] = timedelta(seconds=3)
+    hold_days: Annotated[timedelta, _days("how long a held job waits", 1, 365)] = timedelta(30)
+
+    # How long things are kept.
+    job_days: Annotated[timedelta, _days("finished jobs and attempts")] = timedelta(30)
+    dead_days: Annotated[timedelta, _days("dead letters")] = timedelta(30)
+    feed_days: Annotated[timedelta, _days("how far back streams can resume", 1, 365)] = timedelta(30)
+    event_days: Annotated[
+        timedelta | None,
+        Says(kinds.days_or_keep(1, 36500), "events, at least a day longer than the feed; 0: for ever"),
+    ] = timedelta(90)
+    """None: for ever."""
+    partition_days: Annotated[
+        timedelta, Says(kinds.days(1, 31), "width of a partition of jobs", "1; `up`: 7")
+    ] = timedelta(1)
+
+    # Sealing, and calling out.
+    secret_keys: Annotated[
+        tuple[SealKey, ...],
+        _secret(
+            kinds.seal_keys(),
+            "kid:base64(32 bytes), comma-separated; first seals, all open",
+            "none; `up`: made in DATA",
+        ),
+    ] = ()
+    egress_allow: Annotated[
+        tuple[Network, ...],
+        Says(kinds.networks(), "private networks that projects with egress on may call"),
+    ] = ()
+    egress_ports: Annotated[
+        tuple[int, ...] | None, Says(kinds.ports(), "ports that may be called, or any")
+    ] = (80, 443)
+    """None: any."""
+    egress_http: Annotated[bool, Says(kinds.flag(), "http:// targets are allowed")] = False
+    egress_proxy: Annotated[
+        Secret | None,
+        _secret(
+            kinds.secret("http(s)://[user:password@]host[:port]", r"https?://[^/?#\s]+/?"),
+            "CONNECT proxy for outgoing calls",
+        ),
+    ] = None
+    egress_ca_file: Annotated[
+        Path | None, Says(kinds.readable_file(), "certificates trusted besides the system's")
+    ] = None
+    delivery_bodies: Annotated[bool, Says(kinds.flag(), "keep the bodies of answers to deliveries")] = True
+
+    # Telling, and stopping.
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Says(kinds.choice("debug", "info", "warning", "error"), "least level that is logged"),
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "text", "json"],
+        Says(kinds.choice("auto", "text", "json"), "auto: text on a terminal, else JSON"),
+    ] = "auto"
+    log_access: Annotated[
+        Literal["slow", "all", "off"],
+        Says(
+            kinds.choice("slow", "all", "off"), "requests logged; slow: status 500 and up, or over a second"
+        ),
+    ] = "slow"
+    drain_delay: Annotated[
+        timedelta, Says(kinds.seconds(0, 300), "still serving after readiness is off", unit="_S")
+    ] = timedelta(seconds=2)
+    drain: Annotated[
+        timedelta, Says(kinds.seconds(0, 3600), "what running requests and handlers get", unit="_S")
+    ] = timedelta(seconds=30)
+
+    # Commands that are clients of a running server.
+    url: Annotated[str | None, Says(kinds.origin(), "server of client commands", "HOST and PORT")] = None
+    api_key: Annotated[
+        Secret | None, _secret(kinds.secret("a key", r"\S{1,512}"), "key of client commands")
+    ] = None
+    project_id: Annotated[
+        str | None, Says(kinds.text("a project's id", r"\S+"), "project of client commands", "the key's")
+    ] = None
+
+    # Not settings.
+    sources: dict[str, str] = {}
+    """Setting → where its value came from, where it is not the default."""
+    warnings: tuple[str, ...] = ()
+    """Said at boot and by `check`."""
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    """As it stands in the environment, `OUTBOXD_` included."""
+    field: str
+    kind: Kind
+    default: str
+    """As told to people."""
+    plain: str
+    """As it would be set; empty where there is none or it depends on something."""
+    secret: bool
+    text: str
+
+
+def _setting(field: str, says: Says, default: Any) -> Setting:
+    plain = "" if says.default or default in (None, ()) else says.kind.show(default)
+    return Setting(
+        name=f"OUTBOXD_{field.upper()}{says.unit}",
+        field=field,
+        kind=says.kind,
+        default=says.default or plain or "none",
+        plain=plain,
+        secret=says.secret,
+        text=says.text,
+    )
+
+
+def _table() -> tuple[Setting, ...]:
+    hints = get_type_hints(Config, include_extras=True)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Config)}
+    return tuple(
+        _setting(name, says, defaults[name])
+        for name, hint in hints.items()
+        for says in getattr(hint, "__metadata__", ())
+        if isinstance(says, Says)
+    )
+
+
+SETTINGS = _table()
