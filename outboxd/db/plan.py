@@ -1,0 +1,216 @@
+"""What has to be run to bring a database to this release: compared, put in order, printable.
+
+`outbox.migrations` says what a database has: a row a migration, function, view and the grants, with
+its checksum, and one row `version` for the release that wrote the functions. An older release that
+finds a newer version there touches nothing: it would put its old functions over the new ones.
+"""
+
+import msgspec
+from psycopg import sql
+
+from outboxd.db.scripts import KINDS, Script, Tree
+from outboxd.errors import SchemaError
+
+_TABLE = b"""create schema if not exists outbox;
+create table if not exists outbox.migrations (
+  path text primary key,
+  checksum text not null,
+  applied_at timestamptz not null default clock_timestamp(),
+  kind text not null
+);
+"""
+_QUIET = b"""set local lock_timeout = '5s';
+set local statement_timeout = 0;
+set local client_min_messages = warning;
+"""
+# What `create or replace` has touched carries this transaction's id; an old signature does not.
+_DROP_STALE = """do $drop$
+declare
+  v_stale regprocedure;
+begin
+  for v_stale in
+    select p.oid
+    from pg_proc p
+    where p.pronamespace = 'outbox'::regnamespace
+      and p.proname = any ({names})
+      and not p.xmin = pg_current_xact_id()::xid
+  loop
+    execute format('drop routine %s', v_stale);
+  end loop;
+end
+$drop$;
+"""
+# A concurrent index whose making was killed stays behind, invalid, and `if not exists` believes it.
+_DROP_HALF_MADE = b"""do $drop$
+declare
+  v_index regclass;
+begin
+  for v_index in
+    select i.indexrelid
+    from pg_index i
+    join pg_class c on c.oid = i.indexrelid
+    where not i.indisvalid and c.relkind = 'i' and c.relnamespace = 'outbox'::regnamespace
+  loop
+    execute format('drop index %s', v_index);
+  end loop;
+end
+$drop$;
+"""
+# Functions are executable by everybody until somebody says otherwise.
+_CLOSE = b"revoke all on all routines in schema outbox from public;\n"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `outbox.migrations`."""
+
+    path: str
+    checksum: str
+    kind: str
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    migrations: tuple[str, ...]
+    """Not applied yet, in order."""
+    refresh: bool
+    """Functions, views or grants differ from this release's."""
+    newer: tuple[str, ...] = ()
+    """Applied, and unknown to this release, which can live with them."""
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        return (*self.migrations, "functions and views") if self.refresh else self.migrations
+
+    @property
+    def current(self) -> bool:
+        return not self.pending
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    sql: bytes
+    path: str = "preparation"
+    rights: bool = False
+    """Each statement may be refused for want of rights, and the rest goes on."""
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    parts: tuple[Part, ...]
+    alone: bool = False
+
+
+def compare(tree: Tree, recorded: tuple[Record, ...], version: str) -> State:
+    """Raises SchemaError for an edited migration, and for an unknown one that is breaking."""
+    have = {one.path: one for one in recorded}
+    for script in tree.migrations:
+        if script.path in have and have[script.path].checksum != script.checksum:
+            raise SchemaError(f"{script.path} was edited after it was applied: put it back, add a new one")
+    known = {script.path for script in tree.migrations}
+    newer = tuple(one for one in recorded if one.kind in KINDS and one.path not in known)
+    for one in newer:
+        if one.kind == "breaking":
+            raise SchemaError(f"the database is newer ({one.path} is breaking): upgrade this outboxd")
+    pending = tuple(script.path for script in tree.migrations if script.path not in have)
+    return State(
+        migrations=pending,
+        refresh=bool(pending) or (not newer and _code_differs(tree, recorded, version)),
+        newer=tuple(one.path for one in newer),
+    )
+
+
+def batches(tree: Tree, recorded: tuple[Record, ...], state: State, version: str) -> tuple[Batch, ...]:
+    """In order. Views go before tables change, and come back with the functions at the end."""
+    if state.current:
+        return ()
+    made: list[Batch] = []
+    parts = [Part(sql=_QUIET), Part(sql=_TABLE), Part(sql=_drop_views(tree, recorded))]
+    for script in tree.migrations:
+        if script.path not in state.migrations:
+            continue
+        if script.alone:
+            made += [Batch(parts=tuple(parts)), *_alone(script)]
+            parts = [Part(sql=_QUIET)]
+        else:
+            parts += [Part(sql=script.body, path=script.path), Part(sql=_record(script))]
+    parts += _code(tree, recorded, version)
+    return (*made, Batch(parts=tuple(parts)))
+
+
+def as_text(planned: tuple[Batch, ...], owner: str | None = None) -> str:
+    """For psql. Stops at the first error, and runs as `owner` when one is named."""
+    text = ["\\set ON_ERROR_STOP on\n"] if planned else []
+    for batch in planned:
+        body = "".join(_terminated(part.sql) for part in batch.parts)
+        role = sql.SQL("role {};\n").format(sql.Identifier(owner)).as_string() if owner else ""
+        if batch.alone:
+            text.append(f"set {role}{body}reset role;\n" if role else body)
+        else:
+            text.append("begin;\n" + (f"set local {role}" if role else "") + body + "commit;\n")
+    return "\n".join(text)
+
+
+def _code_differs(tree: Tree, recorded: tuple[Record, ...], version: str) -> bool:
+    have = {one.path: one.checksum for one in recorded if one.kind not in KINDS}
+    if _numbers(have.pop("version", "0")) > _numbers(version):
+        return False
+    return have != {script.path: script.checksum for script in tree.code}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("+", maxsplit=1)[0].split(".") if part.isdigit())
+
+
+def _drop_views(tree: Tree, recorded: tuple[Record, ...]) -> bytes:
+    before = {one.path.removeprefix("views/").removesuffix(".sql") for one in recorded if one.kind == "view"}
+    names = sorted(before | {script.name for script in tree.views})
+    if not names:
+        return b""
+    listed = sql.SQL(", ").join(sql.Identifier("outbox", name) for name in names)
+    return sql.SQL("drop view if exists {};\n").format(listed).as_bytes()
+
+
+def _alone(script: Script) -> list[Batch]:
+    return [
+        Batch(parts=(Part(sql=_QUIET), Part(sql=_DROP_HALF_MADE, path=script.path))),
+        Batch(parts=(Part(sql=script.body, path=script.path), Part(sql=_record(script))), alone=True),
+    ]
+
+
+def _code(tree: Tree, recorded: tuple[Record, ...], version: str) -> list[Part]:
+    before = {
+        one.path.removeprefix("functions/").removesuffix(".sql") for one in recorded if one.kind == "function"
+    }
+    names = sorted(before | {script.name for script in tree.functions})
+    stale = sql.SQL(_DROP_STALE).format(names=sql.Literal(names)).as_bytes()
+    created = [Part(sql=script.body, path=script.path) for script in (*tree.functions, *tree.views)]
+    rights = [Part(sql=script.body, path=script.path, rights=True) for script in tree.grants]
+    return [
+        *created,
+        Part(sql=stale, path="functions without a file"),
+        Part(sql=_CLOSE),
+        *rights,
+        Part(sql=_record_code(tree, version)),
+    ]
+
+
+def _record(script: Script) -> bytes:
+    return (
+        sql.SQL("insert into outbox.migrations (path, checksum, kind) values ({}, {}, {});\n")
+        .format(script.path, script.checksum, script.kind)
+        .as_bytes()
+    )
+
+
+def _record_code(tree: Tree, version: str) -> bytes:
+    forget = sql.SQL("delete from outbox.migrations where kind <> all ({});\n").format(
+        sql.Literal(list(KINDS))
+    )
+    ours = Script(path="version", kind="version", body=b"")
+    rows = [(one.path, one.checksum, one.kind) for one in tree.code] + [(ours.path, version, ours.kind)]
+    values = sql.SQL(",\n  ").join(sql.SQL("({}, {}, {})").format(*row) for row in rows)
+    insert = sql.SQL("insert into outbox.migrations (path, checksum, kind) values\n  {};\n").format(values)
+    return forget.as_bytes() + insert.as_bytes()
+
+
+def _terminated(part: bytes) -> str:
+    """A file may end without its last semicolon, which only psql minds."""
+    text = part.decode().rstrip()
+    return f"{text}\n" if not text or text.endswith(";") else f"{text}\n;\n"
