@@ -1,0 +1,39 @@
+-- outbox.enlist(name, handlers, queues, options) -> (worker_id, lock_no, beat_every, dead_after)
+--
+-- A worker's first call. queues: names or `prefix*`, null for all. Options: host, pid, version, slots, kind
+-- (daemon, pull, sql), beatSeconds (3), writes (handlers that write when they complete), open (Python handlers
+-- that routes may name), liveness `lease` with leaseSeconds 5..3600: no beats, its leases carry a time limit.
+
+drop function if exists outbox.enlist;
+create function outbox.enlist(
+  p_name text, p_handlers text[], p_queues text[] default null, p_options jsonb default '{}'
+) returns table (worker_id uuid, lock_no int, beat_every interval, dead_after interval)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := outbox.clock();
+  v_beats boolean := coalesce(p_options ->> 'liveness', 'beat') = 'beat';
+  v_worker outbox.workers;
+begin
+  if p_name is null or char_length(p_name) not between 1 and 120 or p_handlers is null
+     or (p_options ->> 'beatSeconds')::numeric not between 0.05 and 10
+     or (p_options ->> 'leaseSeconds')::numeric not between 5 and 3600 then
+    perform outbox.refuse(400, 'enlist: name of 1 to 120 characters, handlers, beatSeconds 0.05 to 10, leaseSeconds 5 to 3600');
+  end if;
+  insert into outbox.workers (id, name, kind, host, pid, version, handlers, queues, slots, lock_no, beat_every,
+    beats, lease_for, writes, started_at, beat_at)
+  values (outbox.uuid7(v_now), p_name,
+    case when outbox.is_daemon() then coalesce(p_options ->> 'kind', 'daemon') else 'sql' end,
+    left(p_options ->> 'host', 255), (p_options ->> 'pid')::int, left(p_options ->> 'version', 40), p_handlers,
+    p_queues, coalesce((p_options ->> 'slots')::int, 0), nextval('outbox.lock_numbers')::int,
+    make_interval(secs => coalesce((p_options ->> 'beatSeconds')::float8, 3)), v_beats,
+    case when not v_beats then make_interval(secs => coalesce((p_options ->> 'leaseSeconds')::float8, 60)) end,
+    array(select jsonb_array_elements_text(coalesce(p_options -> 'writes', '[]'))), v_now, v_now)
+  returning * into v_worker;
+  insert into outbox.handlers (name, open, declared_by, created_at)
+  select h, true, 'app', v_now from jsonb_array_elements_text(coalesce(p_options -> 'open', '[]')) h
+  where outbox.is_daemon()
+  on conflict (name) do nothing;
+  return query select v_worker.id, v_worker.lock_no, v_worker.beat_every, 5 * v_worker.beat_every;
+end
+$$;

@@ -1,0 +1,38 @@
+-- outbox.move_lanes(items, now): what the end or return of a head means for its lane
+--
+-- Locks the lanes in one order (queue, project, key). Queued again: the lane waits for it. Dead under `block`:
+-- the lane stops and says so once. Otherwise the next head is due; none → the lane goes, under its lock, after
+-- looking in a statement of its own.
+
+create or replace function outbox.move_lanes(p_items outbox.settling[], p_now timestamptz) returns void
+language plpgsql
+set enable_seqscan = off
+as $$
+declare
+  v_lane record;
+begin
+  perform from outbox.lanes l
+  where l.id = any (array(select i.lane from unnest(p_items) i where i.lane < 0))
+  order by l.queue_id, l.project_id, l.key for update;
+  for v_lane in
+    select l.id, l.queue_id, l.project_id, l.key, i.job_id, i.state, i.due_at, i.held, q.on_dead, q.name
+    from unnest(p_items) i
+    join outbox.lanes l on l.id = i.lane
+    join outbox.queues q on q.id = l.queue_id
+    where l.job_id = i.job_id or l.job_id is null
+    order by l.queue_id, l.project_id, l.key
+  loop
+    if v_lane.state = 'queued' then
+      update outbox.lanes l set due_at = v_lane.due_at, lease_id = null, job_id = null, held = v_lane.held
+      where l.id = v_lane.id;
+    elsif v_lane.state = 'failed' and v_lane.on_dead = 'block' then
+      update outbox.lanes l set blocked_by = v_lane.job_id, lease_id = null, job_id = null, held = null
+      where l.id = v_lane.id;
+      perform outbox.announce(v_lane.project_id, 'lane.blocked', jsonb_build_object(
+        'queue', v_lane.name, 'orderingKey', v_lane.key, 'jobId', v_lane.job_id));
+    else
+      perform outbox.advance_lane(v_lane.id);
+    end if;
+  end loop;
+end
+$$;

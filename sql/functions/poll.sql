@@ -1,0 +1,38 @@
+-- outbox.poll(worker) -> what there is to do, for every loop of a process, in one statement
+--
+-- due_queues: queues with due work that this worker may claim (null worker: any); next_due: the least of what
+-- becomes due by itself (later, lanes, tokens, pauses and closings that end); pending, unplaced: the sequencer's;
+-- leases_open; to_reap: a lease or worker looks dead.
+
+drop function if exists outbox.poll;
+create function outbox.poll(p_worker uuid default null)
+returns table (due_queues int[], next_due timestamptz, pending boolean, unplaced boolean, leases_open boolean,
+  to_reap boolean, to_stage boolean, next_tick timestamptz)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+  v_now timestamptz := outbox.clock();
+begin
+  due_queues := case when p_worker is null then '{}' else outbox.due_queues(p_worker, v_now) end;
+  next_due := (select least(
+    (select l.run_at from outbox.later l order by l.run_at limit 1),
+    (select min(n.due_at) from outbox.queues q cross join lateral (
+      select l.due_at from outbox.lanes l where l.queue_id = q.id and l.lease_id is null and l.blocked_by is null
+        and l.due_at > v_now order by l.due_at limit 1) n),
+    (select min(least(case when q.paused then q.paused_until end, q.closed_until)) from outbox.queues q
+      where (q.paused and q.paused_until > v_now) or q.closed_until > v_now),
+    (select min(g.filled_at + make_interval(secs => greatest(1 - g.tokens, 0) / q.rate_per_second::float8))
+      from outbox.gates g join outbox.queues q on q.id = g.queue_id
+      where q.rate_per_second is not null and outbox.tokens(q, g, v_now) < 1)));
+  pending := exists (select from outbox.pending);
+  unplaced := exists (select from outbox.unplaced);
+  leases_open := exists (select from outbox.leases);
+  to_reap := exists (select from outbox.leases l where l.deadline_at <= v_now or l.expires_at <= v_now
+      or not exists (select from outbox.workers w where w.id = l.worker_id and w.fenced_at is null))
+    or exists (select from outbox.workers w where w.beats and w.fenced_at is null
+      and w.beat_at < v_now - w.beat_every * 4 / 3);
+  to_stage := next_due is not null and exists (select from outbox.later l where l.run_at <= v_now);
+  return next;
+end
+$$;

@@ -1,0 +1,27 @@
+-- outbox.release(worker, lease, jobs, reason) -> how many went back
+--
+-- Puts unfinished jobs back, as they were: the attempt is not spent, the place is the old one. A lease that is
+-- over: 0. Null jobs: all of it.
+
+drop function if exists outbox.release;
+create function outbox.release(
+  p_worker uuid, p_lease uuid, p_jobs uuid[] default null, p_reason text default 'released'
+) returns int
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := outbox.clock();
+  v_items outbox.settling[];
+begin
+  perform outbox.need_read_committed();
+  perform from outbox.leases l where l.id = p_lease and l.worker_id = p_worker for update;
+  v_items := outbox.lease_items(p_lease, p_jobs, 'released', left(p_reason, 100));
+  v_items := array(
+    select row(i.ord, i.lease_id, i.worker_id, i.job_id, i.queue_id, i.lane, i.priority, i.run_at, i.no, i.attempt,
+      i.series, i.started_at, i.outcome, i.ms, i.class, i.status, i.error, i.output, i.detail, i.retry_in, i.final,
+      i.held, i.actor, i.key_id, 'queued', v_now)::outbox.settling
+    from unnest(v_items) i where i.worker_id = p_worker);
+  perform outbox.conclude(v_items, v_now);
+  return cardinality(v_items);
+end
+$$;
