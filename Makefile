@@ -1,0 +1,50 @@
+# Each target is one line that can be typed as well. `make` alone prints them.
+
+BOOT := python3 deploy/bootstrap.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast nightly release proofs lint types check schema lock bench drill clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+demo: ## what outboxd does, shown and asserted, on a bare machine
+	@$(BOOT) demo
+
+test: ## the tests of each change, against a real Postgres
+	@$(BOOT) test
+
+fast: ## the tests within a minute: no drill, nothing slow
+	@$(BOOT) test -m "not nightly and not drill and not slow"
+
+nightly: ## every test, at full length
+	@$(BOOT) test -m ""
+
+release: lint types nightly proofs ## what must hold before a release
+
+proofs: ## each promise of tests/proofs.txt: its tests and their last result
+	@$(BOOT) run pytest --proofs
+
+lint: ## ruff: rules and format
+	@$(BOOT) run ruff check .
+	@$(BOOT) run ruff format --check .
+
+types: ## mypy, strict
+	@$(BOOT) run mypy
+
+check: lint types test ## lint, types, test
+
+schema: ## write sql/schema.sql anew
+	@$(BOOT) run python -m tests.schema
+
+lock: ## write requirements.lock anew
+	@$(BOOT) lock
+
+bench: ## the benchmark, in a private cluster
+	@$(BOOT) run outboxd bench
+
+drill: ## the crash drill, in a private cluster
+	@$(BOOT) run outboxd drill
+
+clean: ## remove everything that the other targets made
+	rm -rf .venv dist build .bench .hypothesis .pytest_cache .mypy_cache .ruff_cache
