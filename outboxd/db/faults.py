@@ -53,16 +53,14 @@ def translated() -> Iterator[None]:
     """Whatever psycopg raises inside leaves as one of ours."""
     try:
         yield
-    except (psycopg.Error, OSError) as failed:
+    except psycopg.Error as failed:
         raise of(failed) from failed
 
 
-def of(failed: psycopg.Error | OSError) -> Error:
+def of(failed: psycopg.Error) -> Error:
     """What this failure is, of ours."""
     if isinstance(failed, PoolTimeout | TooManyRequests | PoolClosed):
         return DatabaseUnavailable("no database connection was free in time")
-    if isinstance(failed, OSError):
-        return DatabaseUnavailable("the database cannot be reached")
     if failed.sqlstate is None:
         return _without_state(failed)
     return _with_state(failed, failed.sqlstate)

@@ -1,0 +1,148 @@
+"""The servers that tests run on, and the databases they get there."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg import conninfo, sql
+from pytest_postgresql.executors import NoopExecutor
+from pytest_postgresql.janitor import DatabaseJanitor
+
+from outboxd.db import migrate
+from outboxd.db.embedded import Embedded
+from tests import clock
+
+_ROOM = 2**30
+_SHM = Path("/dev/shm")
+_NUMBERS = count(1)
+
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_connections": "200",
+    "max_wal_size": "4GB",
+    "log_min_messages": "warning",
+}
+
+# Tests move the clock to where production would not have made partitions yet.
+_ONE_PARTITION = b"""
+do $$
+declare
+  v_table record;
+begin
+  for v_table in
+    select c.oid::regclass as parent, format('outbox.%I', c.relname || '_all') as name,
+      array_to_string(array_fill('minvalue'::text, array[p.partnatts::int]), ', ') as low,
+      array_to_string(array_fill('maxvalue'::text, array[p.partnatts::int]), ', ') as high
+    from pg_partitioned_table p
+    join pg_class c on c.oid = p.partrelid
+    where c.relnamespace = 'outbox'::regnamespace
+      and not exists (select from pg_inherits i where i.inhparent = c.oid)
+  loop
+    execute format(
+      'create table %s partition of %s for values from (%s) to (%s)',
+      v_table.name, v_table.parent, v_table.low, v_table.high
+    );
+  end loop;
+end
+$$;
+"""
+
+
+@contextmanager
+def private(settings: dict[str, str], *, on_disk: bool = False) -> Iterator[Embedded]:
+    """A cluster of our own that is gone afterwards; one that a killed run left is removed."""
+    folder = _folder(on_disk)
+    for stale in folder.glob("outboxd-test-*"):
+        if not Path(f"/proc/{stale.name.split('-')[2]}").exists():
+            shutil.rmtree(stale, ignore_errors=True)
+    data = folder / f"outboxd-test-{os.getpid()}-{next(_NUMBERS)}"
+    server = Embedded(data, settings=settings)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(data)
+
+
+def executor(dsn: str) -> NoopExecutor:
+    """What the janitor of pytest-postgresql wants to know about a server."""
+    with psycopg.connect(dsn) as conn:
+        at = conn.info
+        return NoopExecutor(
+            host=at.host, port=at.port, user=at.user, options="", dbname=unique(), password=at.password
+        )
+
+
+def template(server: NoopExecutor) -> "Janitor":
+    """A database with the schema, to be cloned. The caller drops it."""
+    janitor = Janitor(server, server.template_dbname, as_template=True)
+    janitor.drop()
+    janitor.init()
+    prepare(janitor.dsn)
+    return janitor
+
+
+def clone(server: NoopExecutor) -> "Janitor":
+    return Janitor(server, unique(), template_dbname=server.template_dbname)
+
+
+def prepare(dsn: str) -> None:
+    """The schema of this tree, one partition a table, and the clock that tests move."""
+    asyncio.run(migrate.migrate(dsn))
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute(_ONE_PARTITION)
+        conn.execute(clock.INSTALL)
+
+
+class Janitor(DatabaseJanitor):
+    """Makes and drops one database. Copying files is the quickest way there is."""
+
+    def __init__(
+        self,
+        server: NoopExecutor,
+        dbname: str,
+        *,
+        template_dbname: str | None = None,
+        as_template: bool = False,
+    ) -> None:
+        super().__init__(
+            user=server.user,
+            host=server.host,
+            port=server.port,
+            password=server.password,
+            dbname=dbname,
+            template_dbname=template_dbname,
+            as_template=as_template,
+        )
+        self._copies = template_dbname is not None and server.version.major >= 15
+
+    @property
+    def dsn(self) -> str:
+        return conninfo.make_conninfo(
+            host=self.host, port=self.port, user=self.user, password=self.password, dbname=self.dbname
+        )
+
+    def _build_create_database_sql(self) -> sql.Composed:
+        made = super()._build_create_database_sql()
+        return made + sql.SQL(" strategy file_copy") if self._copies else made
+
+
+def _folder(on_disk: bool) -> Path:
+    """Memory, if it has room and may be used; the full disk of a small one shows as odd failures."""
+    if not on_disk and os.access(_SHM, os.W_OK) and shutil.disk_usage(_SHM).free >= _ROOM:
+        return _SHM
+    return Path(tempfile.gettempdir())
+
+
+def unique() -> str:
+    return f"outboxd_test_{os.getpid()}_{next(_NUMBERS)}"
