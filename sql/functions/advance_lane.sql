@@ -2,7 +2,6 @@
 
 create or replace function outbox.advance_lane(p_lane bigint) returns void
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_queue int := (select l.queue_id from outbox.lanes l where l.id = p_lane);

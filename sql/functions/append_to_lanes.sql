@@ -6,7 +6,6 @@
 create or replace function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[])
 returns table (queue text, handler text, n int)
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_fresh bigint[];

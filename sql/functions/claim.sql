@@ -9,6 +9,7 @@ drop function if exists outbox.claim;
 create function outbox.claim(p_worker uuid, p_limit int, p_spots outbox.spot[] default null)
 returns setof outbox.claimed
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_worker outbox.workers := outbox.live_worker(p_worker);

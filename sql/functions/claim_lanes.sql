@@ -7,7 +7,6 @@
 create or replace function outbox.claim_lanes(p_spots outbox.spot[], p_limit int, p_now timestamptz)
 returns outbox.ready[]
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_lanes bigint[];

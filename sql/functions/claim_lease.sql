@@ -1,6 +1,6 @@
 -- outbox.claim_lease(worker, rows, now) -> ids of the leases that now hold them
 --
--- One lease row per queue and ≤ 100 jobs, one per job where the handler writes. Jobs past their end are ended
+-- One lease row per queue and ≤ 100 jobs, keyed ones apart, and one per job where the handler writes. Jobs past their end are ended
 -- here instead. Takes the tokens, marks the lanes in hand, drops unique keys that last until the start.
 
 create or replace function outbox.claim_lease(p_worker outbox.workers, p_rows outbox.ready[], p_now timestamptz)
@@ -18,7 +18,8 @@ begin
       where not r.job_id = any (array(select o.job_id from unnest(v_over) o)));
   end if;
   with sorted as (
-    select r.*, j.timeout, j.unique_until, row_number() over (partition by r.queue_id order by r.job_id) - 1 as n
+    select r.*, j.timeout, j.unique_until, r.lane < 0 as keyed,
+      row_number() over (partition by r.queue_id, r.lane < 0 order by r.job_id) - 1 as n
     from unnest(v_rows) r
     cross join lateral (select j.timeout, j.unique_until from outbox.jobs j where j.id = r.job_id) j
   ), freed as (
@@ -35,7 +36,7 @@ begin
       array_agg(s.priority order by s.job_id)
     from sorted s
     cross join lateral (select q.timeout, q.handler from outbox.queues q where q.id = s.queue_id) q
-    group by s.queue_id, case when q.handler = any (p_worker.writes) then s.n else s.n / 100 end
+    group by s.queue_id, s.keyed, case when q.handler = any (p_worker.writes) then s.n else s.n / 100 end
     returning id, queue_id, job_ids, lanes
   ), spent as (
     update outbox.gates g set filled_at = p_now, tokens = coalesce(outbox.tokens(q, g, p_now), 0) - u.n

@@ -2,7 +2,6 @@
 
 create or replace function outbox.clear_job(p_jobs uuid[]) returns void
 language plpgsql
-set enable_seqscan = off
 as $$
 begin
   delete from outbox.job_keys k where k.job_id = any (p_jobs);

@@ -2,7 +2,6 @@
 
 create or replace function outbox.close_leases(p_items outbox.settling[]) returns void
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_leases uuid[] := array(select distinct i.lease_id from unnest(p_items) i where i.lease_id is not null);

@@ -7,7 +7,6 @@
 
 create or replace function outbox.decide(p_items outbox.settling[], p_now timestamptz) returns outbox.settling[]
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_hold interval := outbox.hold();

@@ -4,7 +4,6 @@
 
 create or replace function outbox.due_queues(p_worker uuid, p_now timestamptz) returns int[]
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_due int[] := '{}';

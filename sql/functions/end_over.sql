@@ -4,7 +4,6 @@
 
 create or replace function outbox.end_over(p_job uuid, p_now timestamptz) returns int
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_row outbox.ready;

@@ -10,6 +10,7 @@ create function outbox.enqueue(
   p_options jsonb default '{}'
 ) returns table (job_id uuid, duplicate boolean)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_caller outbox.caller := outbox.admit(p_caller);

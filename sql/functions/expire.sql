@@ -6,7 +6,7 @@
 drop function if exists outbox.expire;
 create function outbox.expire(p_limit int default 1000) returns int
 language plpgsql
-set enable_seqscan = off
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := outbox.clock();

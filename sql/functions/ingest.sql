@@ -10,6 +10,7 @@ create or replace function outbox.ingest(p_rows outbox.incoming[], p_again boole
 returns table (ord int, unit int, status int, event_id uuid, duplicate boolean, differs boolean,
   error text, code text, received_at timestamptz, jobs jsonb)
 language plpgsql
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := outbox.clock();

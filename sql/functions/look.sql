@@ -10,7 +10,7 @@ create function outbox.look(
   p_worker uuid, p_queue text default null, p_after outbox.spot default null, p_limit int default 200
 ) returns setof outbox.spot
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_worker outbox.workers := outbox.live_worker(p_worker);

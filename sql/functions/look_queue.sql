@@ -3,7 +3,6 @@
 create or replace function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit int, p_now timestamptz)
 returns setof outbox.spot
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_paused uuid[] := outbox.paused_shares(p_queue.id, p_now);

@@ -6,7 +6,6 @@
 
 create or replace function outbox.move_lanes(p_items outbox.settling[], p_now timestamptz) returns void
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_lane record;

@@ -5,7 +5,6 @@
 
 create or replace function outbox.outlived(p_limit int, p_now timestamptz) returns uuid[]
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_hold interval := outbox.hold();

@@ -10,7 +10,7 @@
 drop function if exists outbox.place;
 create function outbox.place(p_project uuid, p_limit int default 500) returns table (queue text, handler text, n int)
 language plpgsql
-set enable_seqscan = off
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare

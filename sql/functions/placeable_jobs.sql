@@ -5,7 +5,6 @@
 create or replace function outbox.placeable_jobs(p_batch outbox.unplaced, p_last bigint)
 returns outbox.placeable[]
 language plpgsql
-set enable_seqscan = off
 as $$
 begin
   return array(

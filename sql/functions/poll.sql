@@ -9,7 +9,7 @@ create function outbox.poll(p_worker uuid default null)
 returns table (due_queues int[], next_due timestamptz, pending boolean, unplaced boolean, leases_open boolean,
   to_reap boolean, to_stage boolean, next_tick timestamptz)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := outbox.clock();

@@ -13,6 +13,7 @@ create function outbox.publish(
   p_traceparent text default null, p_generate boolean default true
 ) returns uuid
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_row outbox.incoming;

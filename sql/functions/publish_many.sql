@@ -7,6 +7,7 @@ drop function if exists outbox.publish_many;
 create function outbox.publish_many(p_events jsonb[], p_project uuid default null)
 returns table (ord int, event_id uuid, duplicate boolean, differs boolean)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_rows outbox.incoming[] := '{}';

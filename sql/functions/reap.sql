@@ -9,6 +9,7 @@ drop function if exists outbox.reap;
 create function outbox.reap(p_limit int default 20)
 returns table (job_id uuid, lease_id uuid, worker_id uuid, state text)
 language plpgsql
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_leases uuid[];

@@ -8,6 +8,7 @@ create function outbox.release(
   p_worker uuid, p_lease uuid, p_jobs uuid[] default null, p_reason text default 'released'
 ) returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := outbox.clock();

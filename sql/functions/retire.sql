@@ -4,6 +4,7 @@
 
 create or replace function outbox.retire(p_worker uuid) returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_lease uuid;

@@ -11,7 +11,7 @@ drop function if exists outbox.sequence;
 create function outbox.sequence(p_projects uuid[], p_limit int default 1000, p_hints bigint[] default null)
 returns table (project_id uuid, head bigint, numbered int, keyed int, last_id bigint)
 language plpgsql
-set enable_seqscan = off
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare

@@ -10,6 +10,7 @@ drop function if exists outbox.settle;
 create function outbox.settle(p_worker uuid, p_results jsonb)
 returns table (job_id uuid, lease_id uuid, accepted boolean, state text, due_at timestamptz, note text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := outbox.clock();
@@ -30,17 +31,14 @@ begin
     perform outbox.conclude(v_open, v_now);
   end if;
   return query
-  select i.job_id, i.lease_id, i.lease_id = any (v_done) or o.job_id is not null or r.outcome is not null,
-    coalesce(o.state, case when i.lease_id = any (v_done) then 'completed' end), o.due_at,
-    case when i.lease_id = any (v_done) or o.job_id is not null then null when r.outcome is not null then 'repeated'
-      when exists (select from outbox.leases l where l.id = i.lease_id and l.worker_id = p_worker)
-      then 'not_in_lease' else 'lease_over' end
-  from unnest(v_items) i
-  left join unnest(v_open) o on o.ord = i.ord
-  left join lateral (
-    select a.outcome from outbox.attempts a
-    where o.job_id is null and not i.lease_id = any (v_done) and a.job_id = i.job_id and a.lease_id = i.lease_id
-      and a.worker_id = p_worker and a.outcome = i.outcome limit 1) r on true
-  order by i.ord;
+  select r.job_id, r.lease_id, r.accepted, r.state, r.due_at, r.note from (
+    select i.ord, i.job_id, i.lease_id, true as accepted, 'completed' as state, null::timestamptz as due_at,
+      null as note
+    from unnest(v_items) i where i.lease_id = any (v_done)
+    union all
+    select o.ord, o.job_id, o.lease_id, true, o.state, o.due_at, null from unnest(v_open) o
+    union all
+    select * from outbox.settle_refused(p_worker, v_rest, array(select o.ord from unnest(v_open) o))
+  ) r order by r.ord;
 end
 $$;

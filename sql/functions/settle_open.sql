@@ -5,18 +5,18 @@
 
 create or replace function outbox.settle_open(p_worker uuid, p_items outbox.settling[]) returns outbox.settling[]
 language plpgsql
-set enable_seqscan = off
 as $$
 begin
   return array(
-    select distinct on (l.id, m.job) row(i.ord, l.id, p_worker, m.job, l.queue_id, m.lane, m.priority, m.run_at,
-      m.no, m.attempt, m.series, l.claimed_at, i.outcome, i.ms, i.class, i.status, i.error, i.output, i.detail,
-      i.retry_in, i.final, i.held, i.actor, i.key_id, null, null)::outbox.settling
+    select distinct on (l.id, i.job_id) row(i.ord, l.id, p_worker, i.job_id, l.queue_id, l.lanes[l.at],
+      l.priorities[l.at], l.run_ats[l.at], l.nos[l.at], l.attempts[l.at], l.series[l.at], l.claimed_at, i.outcome,
+      i.ms, i.class, i.status, i.error, i.output, i.detail, i.retry_in, i.final, i.held, i.actor, i.key_id, null,
+      null)::outbox.settling
     from unnest(p_items) i
-    cross join lateral (select l.* from outbox.leases l where l.id = i.lease_id and l.worker_id = p_worker) l
-    cross join lateral unnest(l.job_ids, l.nos, l.attempts, l.series, l.run_ats, l.lanes, l.priorities)
-      m(job, no, attempt, series, run_at, lane, priority)
-    where m.job = i.job_id
-    order by l.id, m.job, i.ord);
+    cross join lateral (
+      select l.*, array_position(l.job_ids, i.job_id) as at
+      from outbox.leases l where l.id = i.lease_id and l.worker_id = p_worker) l
+    where l.at is not null
+    order by l.id, i.job_id, i.ord);
 end
 $$;

@@ -6,27 +6,30 @@
 create or replace function outbox.settle_whole(p_worker uuid, p_items outbox.settling[], p_now timestamptz)
 returns uuid[]
 language plpgsql
-set enable_seqscan = off
 as $$
 declare
   v_leases uuid[];
   v_jobs uuid[];
 begin
   with whole as materialized (
-    select i.lease_id, array_agg(i.job_id order by i.job_id) as jobs
+    select i.lease_id, array_agg(i.job_id order by i.job_id) as jobs, array_agg(i.ms order by i.job_id) as ms,
+      array_agg(i.class order by i.job_id) as class, array_agg(i.output order by i.job_id) as output,
+      array_agg(i.detail order by i.job_id) as detail
     from unnest(p_items) i group by i.lease_id having bool_and(i.outcome = 'completed')
   ), gone as (
     delete from outbox.leases l using whole w
-    where l.id = w.lease_id and l.worker_id = p_worker and l.job_ids = w.jobs and 0 < all (l.lanes)
-    returning l.*
+    where l.id = any (array(select x.lease_id from whole x)) and l.id = w.lease_id and l.worker_id = p_worker
+      and l.job_ids = w.jobs and 0 < all (l.lanes)
+    returning l.*, w.ms, w.class, w.output, w.detail
   ), written as (
+    -- The arrays run in parallel: equal job_ids stand in equal order.
     insert into outbox.attempts (job_id, no, attempt, series, outcome, lease_id, worker_id, started_at, at, ms,
       waited_ms, class, output, detail)
-    select m.job, m.no, m.attempt, m.series, 'completed', g.id, p_worker, g.claimed_at, p_now, i.ms,
-      extract(epoch from g.claimed_at - m.run_at) * 1000, i.class, i.output, i.detail
+    select m.job, m.no, m.attempt, m.series, 'completed', g.id, p_worker, g.claimed_at, p_now, m.ms,
+      extract(epoch from g.claimed_at - m.run_at) * 1000, m.class, m.output, m.detail
     from gone g
-    cross join lateral unnest(g.job_ids, g.nos, g.attempts, g.series, g.run_ats) m(job, no, attempt, series, run_at)
-    join unnest(p_items) i on i.lease_id = g.id and i.job_id = m.job
+    cross join lateral unnest(g.job_ids, g.nos, g.attempts, g.series, g.run_ats, g.ms, g.class, g.output, g.detail)
+      m(job, no, attempt, series, run_at, ms, class, output, detail)
     returning attempts.job_id, attempts.lease_id
   )
   select array_agg(distinct w.lease_id), array_agg(w.job_id) into v_leases, v_jobs from written w;

@@ -7,7 +7,7 @@ drop function if exists outbox.stage;
 create function outbox.stage(p_limit int default 1000, p_hint timestamptz default null)
 returns table (queue text, handler text, n int)
 language plpgsql
-set enable_seqscan = off
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := outbox.clock();
