@@ -15,7 +15,7 @@ begin
   if v_key.id is null then
     perform outbox.refuse(403, 'Invalid API key or insufficient scope');
   end if;
-  if not p_scope = any (outbox.effective_scopes(v_key.scopes)) then
+  if not v_key.scopes && outbox.scope_openers(p_scope) then
     perform outbox.refuse(403, 'Invalid API key or insufficient scope', 'InsufficientScope');
   end if;
   return row(v_key.team_id,

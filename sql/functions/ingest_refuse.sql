@@ -12,7 +12,7 @@ declare
   v_refused outbox.verdict[];
 begin
   with keys as materialized (
-    select k.*, 'events:write' = any (outbox.effective_scopes(k.scopes)) as may
+    select k.*, k.scopes && outbox.scope_openers('events:write') as may
     from (select distinct r.key_id from unnest(p_rows) r where r.key_id is not null) i
     cross join lateral (select k.* from outbox.keys k where k.id = i.key_id) k
   ), judged as (
