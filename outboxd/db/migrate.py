@@ -26,12 +26,11 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from outboxd import __version__
-from outboxd.db import faults, plan, scripts
+from outboxd.db import faults, locks, plan, scripts
 from outboxd.errors import DatabaseUnavailable, SchemaError
 
 log = structlog.get_logger()
 
-_LOCK = (28515, 0)
 _POLL = 0.1
 _WAIT = timedelta(minutes=1)
 _BUSY = (
@@ -65,7 +64,8 @@ async def migrate(
     tree = scripts.read(root or scripts.here())
     deadline = time.monotonic() + wait.total_seconds()
     async with _direct(dsn, deadline) as conn:
-        await _take_lock(conn, deadline)
+        if not await locks.take(conn, locks.MIGRATION, timedelta(seconds=deadline - time.monotonic())):
+            raise DatabaseUnavailable("another migration is running")
         while True:
             try:
                 return await _apply(conn, tree, version)
@@ -168,17 +168,6 @@ async def _connect(dsn: str, deadline: float) -> Conn:
         except psycopg.OperationalError as failed:
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable("the database cannot be reached") from failed
-        await asyncio.sleep(_POLL)
-
-
-async def _take_lock(conn: Conn, deadline: float) -> None:
-    """Held until the connection ends."""
-    while True:
-        cur = await conn.execute("select pg_try_advisory_lock(%s, %s)", _LOCK)
-        if (await cur.fetchone()) == (True,):
-            return
-        if time.monotonic() > deadline:
-            raise DatabaseUnavailable("another migration is running")
         await asyncio.sleep(_POLL)
 
 

@@ -57,7 +57,7 @@ async def values(cur: AsyncCursor[DictRow], kind: type[T]) -> list[T]:
 def _struct(row: DictRow, kind: type[T]) -> T:
     given = {
         encoded: row[name] if keeps_json or not isinstance(row[name], msgspec.Raw) else _decoded(row[name])
-        for name, encoded, keeps_json in _fields(kind)
+        for name, encoded, keeps_json in _fields(typing.cast("Hashable", kind))
         if name in row
     }
     return msgspec.convert(given, kind, builtin_types=_KEPT)
