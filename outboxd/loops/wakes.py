@@ -1,0 +1,161 @@
+"""What is said after COMMIT, so that nobody has to poll for it: here at once, elsewhere by a hint.
+
+    ingest, worker, sequencer ── committed() ──┬──▶ queues, sequencer, waiters   of this process
+                                               └──▶ notifier ── NOTIFY ──▶ other processes
+    Listener ── heard() ───────────────────────────▶ queues, sequencer, waiters, keys
+
+A signal remembers what was said until it is taken, so a wake between "found nothing" and "sleep"
+makes the sleep end at once. Weakness: hints get lost, with a connection or a process; whoever
+sleeps here is also woken by the poll, and the poll is what we promise.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from outboxd.db.hints import Hint
+
+ANYTHING = "*"
+
+Tell = Callable[[Mapping[str, str], Iterable[Hint]], None]
+"""(queue → its handler, other hints) → other processes. Must not block."""
+OnKey = Callable[[UUID | None], None]
+"""Gets the key that was revoked; None when hints were lost, so that any may have been."""
+
+_MOST_NAMES = 1000
+
+
+class Signal:
+    """Names that woke us, gathered until they are taken. One task waits on it at a time."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._event = asyncio.Event()
+
+    def wake(self, names: Iterable[str]) -> None:
+        self._names.update(names)
+        if len(self._names) > _MOST_NAMES:
+            self._names = {ANYTHING}
+        if self._names:
+            self._event.set()
+
+    async def wait(self, timeout: timedelta | None = None) -> set[str]:
+        """What was said since the last time, as soon as there is something; empty when the time is up."""
+        try:
+            async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+                await self._event.wait()
+        except TimeoutError:
+            pass
+        return self.take()
+
+    def take(self) -> set[str]:
+        """What was said since the last time, without waiting."""
+        taken, self._names = self._names, set()
+        self._event.clear()
+        return taken
+
+
+class Wakes:
+    """One a process. `queues` holds names of queues, `sequencer` ids of projects; "*" is any."""
+
+    def __init__(self, tell: Tell | None = None) -> None:
+        self.queues = Signal()
+        self.sequencer = Signal()
+        self.poll = Signal()
+        """Something happened: polls come quickly again, until nothing happens any more."""
+        self._tell = tell
+        self._waiters: dict[UUID, set[asyncio.Event]] = {}
+        self._on_key: list[OnKey] = []
+
+    def committed(
+        self,
+        queues: Mapping[str, str],
+        projects: Iterable[UUID] = (),
+        jobs: Iterable[UUID] = (),
+        keys: Iterable[UUID] = (),
+    ) -> None:
+        """To be called after COMMIT and never before.
+
+        `queues` (queue → handler) have due jobs, `projects` have events to number, watched `jobs`
+        ended, `keys` were revoked.
+        """
+        ended, revoked = list(jobs), list(keys)
+        self.queues.wake(queues)
+        self.sequencer.wake(map(str, projects))
+        self.poll.wake((ANYTHING,))
+        for job in ended:
+            self._ended(job)
+        for key in revoked:
+            self._revoked(key)
+        self._send(queues, [*(_job(job) for job in ended), *(_key(key) for key in revoked)])
+
+    def numbered(self, heads: Mapping[UUID, int]) -> None:
+        """Streams of these projects have grown to these heads, and that is committed."""
+        self._send({}, [Hint(kind="stream", name=str(project), head=head) for project, head in heads.items()])
+
+    def heard(self, hint: Hint) -> None:
+        """What another process says; for `Listener.subscribe`."""
+        match hint.kind:
+            case "queue":
+                self.queues.wake((hint.name,))
+            case "job":
+                self._known(hint.name, self._ended)
+            case "key":
+                self._known(hint.name, self._revoked)
+            case "pending":
+                self._anything()
+            case "everything":
+                self._anything()
+                for job in tuple(self._waiters):
+                    self._ended(job)
+                self._revoked(None)
+
+    @asynccontextmanager
+    async def wait_job(self, job_id: UUID) -> AsyncIterator[asyncio.Event]:
+        """An event that is set when the job may have ended; enter before the job can end, and look after."""
+        event = asyncio.Event()
+        waiting = self._waiters.setdefault(job_id, set())
+        waiting.add(event)
+        try:
+            yield event
+        finally:
+            waiting.discard(event)
+            if not waiting:
+                self._waiters.pop(job_id, None)
+
+    def on_key(self, callback: OnKey) -> None:
+        self._on_key.append(callback)
+
+    def _anything(self) -> None:
+        for signal in (self.queues, self.sequencer, self.poll):
+            signal.wake((ANYTHING,))
+
+    def _ended(self, job: UUID) -> None:
+        for event in self._waiters.get(job, ()):
+            event.set()
+
+    def _revoked(self, key: UUID | None) -> None:
+        for callback in self._on_key:
+            callback(key)
+
+    def _known(self, name: str, act: Callable[[UUID], None]) -> None:
+        """A hint is text from elsewhere: what is no id is passed over."""
+        try:
+            found = UUID(name)
+        except ValueError:
+            return
+        act(found)
+
+    def _send(self, queues: Mapping[str, str], hints: list[Hint]) -> None:
+        if self._tell is not None and (queues or hints):
+            self._tell(queues, hints)
+
+
+def _job(job: UUID) -> Hint:
+    return Hint(kind="job", name=str(job))
+
+
+def _key(key: UUID) -> Hint:
+    return Hint(kind="key", name=str(key))
