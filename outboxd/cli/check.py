@@ -1,0 +1,24 @@
+"""`outboxd check`"""
+
+from typing import TYPE_CHECKING
+
+from outboxd.cli.parser import Args, Nouns
+from outboxd.cli.reply import Rows
+
+if TYPE_CHECKING:
+    from outboxd.config import Config
+
+
+def add(nouns: Nouns) -> None:
+    text = "whether settings, server, rights and schema are as they should be; exit 1 if anything fails"
+    nouns.command("check", text, check, needs="config")
+
+
+async def check(args: Args, config: "Config") -> Rows:
+    from outboxd.cli import findings
+
+    found = await findings.all_of(config)
+    failed = any(one.level == "fail" for one in found)
+    return Rows(
+        name="findings", columns=("level", "subject", "finding", "cure"), rows=found, exit=1 if failed else 0
+    )

@@ -1,0 +1,70 @@
+"""The database that a command works on."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from outboxd.config import Config
+from outboxd.db import running
+from outboxd.db.pool import Database
+from outboxd.errors import ConfigError, DatabaseUnavailable
+
+
+def configured(config: Config) -> str | None:
+    """The DSN of the settings, else of the embedded server that runs in the data directory."""
+    return config.database_url.reveal() if config.database_url else running.dsn(config.data)
+
+
+def needed(config: Config) -> str:
+    """Raises ConfigError with the ways out."""
+    found = configured(config)
+    if found is None:
+        where = f"none runs in {config.data}; OUTBOXD_DATA names another place"
+        raise ConfigError([f"no database: set OUTBOXD_DATABASE_URL, or start `outboxd up` ({where})"])
+    return found
+
+
+def direct(config: Config) -> str:
+    """Past a pooler, for migrations and LISTEN."""
+    return config.listen_url.reveal() if config.listen_url else needed(config)
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Database]:
+    """Raises DatabaseUnavailable, in libpq's words, when nobody answers within OUTBOXD_NET_TIMEOUT_S."""
+    dsn = needed(config)
+    await reach(dsn, config)
+    async with Database.open(
+        dsn,
+        pool_min=1,
+        pool_max=2,
+        pool_timeout=config.net_timeout,
+        net_timeout=config.net_timeout,
+        statement_timeout=config.statement_timeout,
+        prepare="off",
+        application="outboxd cli",
+    ) as db:
+        yield db
+
+
+async def reach(dsn: str, config: Config) -> None:
+    """One connection, tried once: a pool would try until its timeout, and could not say why it failed."""
+    import asyncio
+
+    import psycopg
+
+    from outboxd.db.link import Link, reachable
+
+    try:
+        async with asyncio.timeout(config.net_timeout.total_seconds()):
+            conn = await Link.connect(reachable(dsn, config.net_timeout, "outboxd cli"))
+            await conn.close()
+    except TimeoutError:
+        raise DatabaseUnavailable(f"the database did not answer within {config.net_timeout}") from None
+    except psycopg.OperationalError as failed:
+        raise DatabaseUnavailable(f"the database cannot be reached: {_reason(failed)}") from failed
+
+
+def _reason(failed: Exception) -> str:
+    """libpq's own sentence; it names host and role, never the password."""
+    lines = [line.strip() for line in str(failed).splitlines() if line.strip()]
+    return lines[-1] if lines else type(failed).__name__

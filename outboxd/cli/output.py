@@ -1,0 +1,147 @@
+"""How replies and errors look: tables for people, JSON for machines.
+
+On a terminal a table is cut to its width; elsewhere it is plain and whole. What tenants wrote is
+shown as text: control characters would otherwise drive the operator's terminal.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+import msgspec
+
+from outboxd.cli.reply import Record, Reply, Rows, Text
+from outboxd.errors import ConfigError, Error
+
+Form = Literal["table", "json", "jsonl"]
+
+_GAP = "  "
+_NARROWEST = 8
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+class Output:
+    """Where replies go. `width` is None where nothing is cut."""
+
+    def __init__(
+        self, to: TextIO, form: Form = "table", *, width: int | None = None, colour: bool = False
+    ) -> None:
+        self._to = to
+        self._form = form
+        self._width = width
+        self._colour = colour
+
+    def show(self, reply: Reply) -> None:
+        """Prints a reply and sends it off, so that a reader that has gone away is noticed here."""
+        for line in self._lines(reply):
+            self._to.write(line + "\n")
+        self._to.flush()
+
+    def clear(self) -> None:
+        """Before a list is drawn again; only a terminal can be cleared."""
+        if self._width is not None and self._form == "table":
+            self._to.write(_CLEAR)
+
+    def _lines(self, reply: Reply) -> Iterator[str]:
+        match reply:
+            case Rows() if self._form == "jsonl":
+                yield from map(_json, reply.rows)
+            case Rows() if self._form == "json":
+                yield _json({reply.name: reply.rows})
+            case Rows():
+                yield from self._table(reply)
+            case Record() if self._form == "table":
+                yield from _fields(_builtins(reply.fields))
+            case Record():
+                yield _json(reply.fields)
+            case Text() if self._form == "table":
+                yield reply.text.removesuffix("\n")
+            case Text():
+                yield _json(reply.document)
+
+    def _table(self, reply: Rows) -> Iterator[str]:
+        rows = [_builtins(row) for row in reply.rows]
+        cells = [[cell(name, row.get(name)) for name in reply.columns] for row in rows]
+        heads = [_head(name) for name in reply.columns]
+        widths = _widths([heads, *cells], self._width)
+        head = _line(heads, widths)
+        yield f"{_BOLD}{head}{_PLAIN}" if self._colour else head
+        for row in cells:
+            yield _line(row, widths)
+
+
+def say_error(failed: Error, to: TextIO, *, json: bool) -> None:
+    """The one place where a failure is told: a sentence a problem, or one document."""
+    if json:
+        to.write(_json({"error": failed.code, "message": failed.detail}) + "\n")
+        return
+    problems = failed.problems if isinstance(failed, ConfigError) else (failed.detail,)
+    to.writelines(f"error: {_safe(problem)}\n" for problem in problems)
+
+
+def cell(name: str, value: Any) -> str:
+    """A value in a table: times as ISO 8601 in UTC, nothing as `-`."""
+    match value:
+        case None:
+            return "-"
+        case True | False:
+            return "yes" if value else "no"
+        case int() if name.endswith("Epoch"):
+            return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        case list():
+            return ",".join(cell(name, each) for each in value)
+        case dict():
+            return _safe(_json(value))
+        case _:
+            return _safe(str(value))
+
+
+def _builtins(value: Any) -> dict[str, Any]:
+    plain = msgspec.to_builtins(value, str_keys=True)
+    if not isinstance(plain, dict):
+        raise TypeError(f"{type(value).__name__} has no fields to print")
+    return {name: _decoded(each) for name, each in plain.items()}
+
+
+def _decoded(value: Any) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _fields(fields: Mapping[str, Any]) -> Iterator[str]:
+    width = max(map(len, map(_head, fields)), default=0)
+    for name, value in fields.items():
+        yield f"{_head(name):<{width}}{_GAP}{cell(name, value)}"
+
+
+def _head(name: str) -> str:
+    """`createdAtEpoch` is a column `created at`: the unit is for machines."""
+    spaced = "".join(f" {each.lower()}" if each.isupper() else each for each in name.removesuffix("Epoch"))
+    return spaced.replace("_", " ")
+
+
+def _widths(rows: Sequence[Sequence[str]], limit: int | None) -> list[int]:
+    """As wide as what is in them; where that is too much the widest column gives."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if limit is None:
+        return widths
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > limit and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
+    shown = (f"{_cut(text, width):<{width}}" for text, width in zip(cells, widths, strict=True))
+    return _GAP.join(shown).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _safe(text: str) -> str:
+    return "".join(each if each.isprintable() else "�" for each in text)
