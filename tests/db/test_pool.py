@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from outboxd.db.pool import Database
 from outboxd.errors import Broken, DatabaseUnavailable
 from tests.conftest import CrashServer
 from tests.proxy import Proxy
+from tests.waiting import until
 
 SOON = timedelta(seconds=1)
 
@@ -62,7 +63,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_its_connection_is_usab
                 await tx.execute("select pg_sleep(30)")
 
         task = asyncio.create_task(slow())
-        await _until(lambda: _sleeping(conn))
+        await until(lambda: _sleeping(conn))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -163,7 +164,7 @@ async def test_the_pool_comes_back_when_the_server_does(crash_server: CrashServe
 
         crash_server.resume()
         started = time.monotonic()
-        await _until(lambda: _works(db))
+        await until(lambda: _works(db))
 
     assert time.monotonic() - started < 5
 
@@ -174,7 +175,7 @@ async def test_a_pool_opened_without_a_server_works_once_there_is_one(crash_serv
         assert not await _works(db)
 
         crash_server.resume()
-        await _until(lambda: _works(db))
+        await until(lambda: _works(db))
 
 
 async def test_after_a_black_hole_the_pool_is_usable_within_the_network_timeout(dsn: str) -> None:
@@ -282,9 +283,3 @@ async def _kill_others(conn: AsyncConnection[DictRow]) -> None:
         where datname = current_database() and pid <> pg_backend_pid()
         """
     )
-
-
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await holds():  # noqa: ASYNC110  the server has no event to wait for
-            await asyncio.sleep(0.02)
