@@ -65,6 +65,7 @@ async def reach(dsn: str, config: Config) -> None:
 
 
 def _reason(failed: Exception) -> str:
-    """libpq's own sentence; it names host and role, never the password."""
-    lines = [line.strip() for line in str(failed).splitlines() if line.strip()]
-    return lines[-1] if lines else type(failed).__name__
+    """libpq's own words; they name host and role, never the password."""
+    lines = [line.strip() for line in str(failed).splitlines()]
+    said = [line for line in lines if line and not line.startswith("Is the server running")]
+    return " ".join(said) or type(failed).__name__

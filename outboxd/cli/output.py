@@ -5,7 +5,7 @@ shown as text: control characters would otherwise drive the operator's terminal.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -89,6 +89,8 @@ def cell(name: str, value: Any) -> str:
             return "yes" if value else "no"
         case int() if name.endswith("Epoch"):
             return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        case timedelta():
+            return _age(value)
         case list():
             return ",".join(cell(name, each) for each in value)
         case dict():
@@ -97,15 +99,22 @@ def cell(name: str, value: Any) -> str:
             return _safe(str(value))
 
 
+def _age(span: timedelta) -> str:
+    """The two largest units: `3d 4h`, `2m 5s`; below a second, milliseconds."""
+    if abs(span) < timedelta(seconds=1):
+        return f"{round(span / timedelta(milliseconds=1))}ms"
+    rest, parts = abs(round(span.total_seconds())), []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        parts += [f"{count}{unit}"] if count else []
+    return ("-" if span < timedelta() else "") + " ".join(parts[:2])
+
+
 def _builtins(value: Any) -> dict[str, Any]:
-    plain = msgspec.to_builtins(value, str_keys=True)
-    if not isinstance(plain, dict):
-        raise TypeError(f"{type(value).__name__} has no fields to print")
-    return {name: _decoded(each) for name, each in plain.items()}
-
-
-def _decoded(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+    """As the JSON names it; by way of the JSON, since structs may hold pieces of it as they came."""
+    fields = msgspec.json.decode(msgspec.json.encode(value), type=dict[str, Any])
+    spans = value.items() if isinstance(value, Mapping) else ()
+    return {**fields, **{name: each for name, each in spans if isinstance(each, timedelta)}}
 
 
 def _json(value: Any) -> str:

@@ -5,9 +5,9 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-_SPAN = re.compile(r"(\d{1,9}(?:\.\d+)?)([smhd])")
+_SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_EPOCH = re.compile(r"\d{11,14}")
+_EPOCH = re.compile(r"[0-9]{11,14}")
 
 
 def span(text: str) -> timedelta:
