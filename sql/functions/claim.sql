@@ -16,7 +16,6 @@ declare
   v_now timestamptz := outbox.clock();
   v_spots outbox.spot[] := p_spots;
   v_taken outbox.ready[];
-  v_leases uuid[];
 begin
   perform outbox.need_read_committed();
   if p_limit is null or p_limit not between 1 and 500 then
@@ -33,11 +32,11 @@ begin
     v_taken := outbox.claim_lanes(v_spots, p_limit, v_now);
     v_taken := v_taken || outbox.claim_ready(v_spots, p_limit - cardinality(v_taken), v_now);
     exit when cardinality(v_taken) = 0;
-    v_leases := outbox.claim_lease(v_worker, v_taken, v_now);
-    exit when cardinality(v_leases) > 0;
+    v_taken := outbox.claim_live(v_taken, v_now);
+    if cardinality(v_taken) > 0 then
+      return query select * from outbox.claim_lease(v_worker, v_taken, v_now);
+      exit;
+    end if;
   end loop;
-  if cardinality(v_leases) > 0 then
-    return query select * from outbox.claim_bodies(v_leases);
-  end if;
 end
 $$;

@@ -4,7 +4,11 @@ create or replace function outbox.clear_job(p_jobs uuid[]) returns void
 language plpgsql
 as $$
 begin
-  delete from outbox.job_keys k where k.job_id = any (p_jobs);
-  delete from outbox.checkpoints c where c.job_id = any (p_jobs);
+  if exists (select from outbox.job_keys) then
+    delete from outbox.job_keys k where k.job_id = any (p_jobs);
+  end if;
+  if exists (select from outbox.checkpoints) then
+    delete from outbox.checkpoints c where c.job_id = any (p_jobs);
+  end if;
 end
 $$;

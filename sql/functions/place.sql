@@ -31,6 +31,12 @@ begin
   v_jobs := outbox.placeable_jobs(v_batch, v_last);
   if cardinality(v_jobs) > 0 then
     return query select * from outbox.append_to_lanes(p_project, v_jobs);
+    -- `expire` may have been here before the job had a place; the claim looks for what is due in `expiries`.
+    insert into outbox.expiries (at, job_id)
+    select least(j.expires_at, j.deadline), j.id from unnest(v_jobs) p
+    cross join lateral (select j.* from outbox.jobs j where j.id = p.job_id) j
+    where j.expires_at is not null or j.deadline is not null
+    on conflict do nothing;
   end if;
 
   delete from outbox.unplaced u where u.project_id = p_project and u.first_seq = v_batch.first_seq;

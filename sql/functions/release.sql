@@ -17,11 +17,7 @@ begin
   perform outbox.need_read_committed();
   perform from outbox.leases l where l.id = p_lease and l.worker_id = p_worker for update;
   v_items := outbox.lease_items(p_lease, p_jobs, 'released', left(p_reason, 100));
-  v_items := array(
-    select row(i.ord, i.lease_id, i.worker_id, i.job_id, i.queue_id, i.lane, i.priority, i.run_at, i.no, i.attempt,
-      i.series, i.started_at, i.outcome, i.ms, i.class, i.status, i.error, i.output, i.detail, i.retry_in, i.final,
-      i.held, i.actor, i.key_id, 'queued', v_now)::outbox.settling
-    from unnest(v_items) i where i.worker_id = p_worker);
+  v_items := outbox.decide(array(select i from unnest(v_items) i where i.worker_id = p_worker), v_now);
   perform outbox.conclude(v_items, v_now);
   return cardinality(v_items);
 end

@@ -12,10 +12,10 @@ declare
   v_jobs uuid[];
 begin
   with whole as materialized (
-    select i.lease_id, array_agg(i.job_id order by i.job_id) as jobs, array_agg(i.ms order by i.job_id) as ms,
-      array_agg(i.class order by i.job_id) as class, array_agg(i.output order by i.job_id) as output,
-      array_agg(i.detail order by i.job_id) as detail
-    from unnest(p_items) i group by i.lease_id having bool_and(i.outcome = 'completed')
+    select i.lease_id, array_agg(i.job_id) as jobs, array_agg(i.ms) as ms, array_agg(i.class) as class,
+      array_agg(i.output) as output, array_agg(i.detail) as detail
+    from (select o.* from unnest(p_items) o order by o.lease_id, o.job_id) i
+    group by i.lease_id having bool_and(i.outcome = 'completed')
   ), gone as (
     delete from outbox.leases l using whole w
     where l.id = any (array(select x.lease_id from whole x)) and l.id = w.lease_id and l.worker_id = p_worker
