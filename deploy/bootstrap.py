@@ -36,7 +36,7 @@ COMPILE = (
 )
 
 
-class Trouble(Exception):
+class Trouble(Exception):  # noqa: N818  the sentence is for a person, not for a caller
     """One sentence for the person at the terminal, and the exit status."""
 
     def __init__(self, sentence: str, status: int = 2) -> None:

@@ -32,6 +32,9 @@ HEIGHT = {name: height for height, line in enumerate(FLOORS) for name in line}
 # Foreign names that have one home, so that changing them is one change.
 HOMES = {"httpx": "egress", "prometheus_client": "telemetry"}
 
+# Gives the server's programs what they inherit; no setting of ours is read there.
+INHERITING = {"db.binaries"}
+
 LONGEST_MODULE = 320
 LONGEST_FUNCTION = 40
 
@@ -106,7 +109,7 @@ def environment_readers(tree: Tree) -> Iterator[str]:
         parsed = ast.parse(source)
         handed_on = {id(each) for node in ast.walk(parsed) for each in arguments(node)}
         for node in ast.walk(parsed):
-            if is_environment(node) and floor(module) != "config":
+            if is_environment(node) and floor(module) != "config" and module not in INHERITING:
                 if floor(module) == "cli" and id(node) in handed_on:
                     continue
                 yield f"{module}:{getattr(node, 'lineno', 0)} reads the environment"

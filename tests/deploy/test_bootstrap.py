@@ -247,8 +247,8 @@ def test_make_alone_prints_every_target() -> None:
 
 def locked() -> dict[str, str]:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
-    pairs = (line.split(" ")[0].split("==") for line in lines if not line.startswith((" ", "#")))
-    return dict((name, version) for name, version in pairs)
+    entries = [line.split(" ")[0] for line in lines if not line.startswith(" ")]
+    return dict(entry.split("==") for entry in entries)
 
 
 def test_the_lock_is_names_versions_and_hashes_and_nothing_else() -> None:
