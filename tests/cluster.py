@@ -58,14 +58,16 @@ $$;
 
 
 @contextmanager
-def private(settings: dict[str, str], *, on_disk: bool = False) -> Iterator[Embedded]:
+def private(
+    settings: dict[str, str], *, on_disk: bool = False, programs: Path | None = None
+) -> Iterator[Embedded]:
     """A cluster of our own that is gone afterwards; one that a killed run left is removed."""
     folder = _folder(on_disk)
     for stale in folder.glob("outboxd-test-*"):
         if not Path(f"/proc/{stale.name.split('-')[2]}").exists():
             shutil.rmtree(stale, ignore_errors=True)
     data = folder / f"outboxd-test-{os.getpid()}-{next(_NUMBERS)}"
-    server = Embedded(data, settings=settings)
+    server = Embedded(data, settings=settings, programs=programs)
     server.start()
     try:
         yield server

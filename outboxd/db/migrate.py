@@ -15,7 +15,7 @@ Weakness: whoever upgrades by hand with `print_sql` must run the whole text.
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -64,6 +64,7 @@ async def migrate(
     tree = scripts.read(root or scripts.here())
     deadline = time.monotonic() + wait.total_seconds()
     async with _direct(dsn, deadline) as conn:
+        await _notice_our_death(conn)
         if not await locks.take(conn, locks.MIGRATION, timedelta(seconds=deadline - time.monotonic())):
             raise DatabaseUnavailable("another migration is running")
         while True:
@@ -169,6 +170,12 @@ async def _connect(dsn: str, deadline: float) -> Conn:
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable("the database cannot be reached") from failed
         await asyncio.sleep(_POLL)
+
+
+async def _notice_our_death(conn: Conn) -> None:
+    """Else the server would finish the statement of a killed migration, and keep its lock until then."""
+    with suppress(psycopg.errors.InvalidParameterValue):  # not on every platform
+        await conn.execute("set client_connection_check_interval = '1s'")
 
 
 async def _recorded(conn: Conn) -> tuple[plan.Record, ...]:

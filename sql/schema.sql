@@ -1,0 +1,864 @@
+-- Generated, for review: the schema `outbox` as migrations, functions and views make it today.
+-- Never run it.
+
+create type outbox.bulk as (
+  dry_run boolean,
+  matched integer,
+  affected integer,
+  skipped integer,
+  remaining integer,
+  sample uuid[],
+  first_due_at timestamp with time zone,
+  last_due_at timestamp with time zone
+);
+
+create type outbox.caller as (
+  team_id uuid,
+  project_ids uuid[],
+  everywhere boolean,
+  key_id uuid,
+  actor text,
+  request_id text
+);
+
+create type outbox.claimed as (
+  lease_id uuid,
+  job_id uuid,
+  no integer,
+  attempt integer,
+  max_attempts integer,
+  series integer,
+  queue text,
+  handler text,
+  lane bigint,
+  priority integer,
+  run_at timestamp with time zone,
+  team_id uuid,
+  project_id uuid,
+  event_id uuid,
+  type text,
+  payload jsonb,
+  payload_bytes integer,
+  ordering_key text,
+  timeout interval,
+  deadline timestamp with time zone,
+  expires_at timestamp with time zone,
+  checkpoint jsonb,
+  key_id uuid,
+  actor text,
+  request_id text,
+  traceparent text,
+  watched boolean,
+  queue_id integer,
+  hops integer
+);
+
+create type outbox.incoming as (
+  ord integer,
+  unit integer,
+  id uuid,
+  team_id uuid,
+  project_id uuid,
+  session_id uuid,
+  content_session_id text,
+  platform_source text,
+  type text,
+  adapter text,
+  source text,
+  source_event_id text,
+  subject text,
+  payload jsonb,
+  encoding text,
+  content_type text,
+  metadata jsonb,
+  attributes jsonb,
+  ordering_key text,
+  occurred_at timestamp with time zone,
+  run_at timestamp with time zone,
+  expires_at timestamp with time zone,
+  priority integer,
+  request_id text,
+  traceparent text,
+  tracestate text,
+  key_id uuid,
+  actor text,
+  hops integer,
+  private_removed integer,
+  event_key text,
+  strict boolean,
+  watched boolean
+);
+
+create type outbox.placeable as (
+  job_id uuid,
+  queue_id integer,
+  key text,
+  due timestamp with time zone,
+  n integer,
+  attempt integer,
+  no integer,
+  series integer
+);
+
+create type outbox.settling as (
+  ord integer,
+  lease_id uuid,
+  worker_id uuid,
+  job_id uuid,
+  queue_id integer,
+  lane bigint,
+  priority smallint,
+  run_at timestamp with time zone,
+  no smallint,
+  attempt smallint,
+  series smallint,
+  started_at timestamp with time zone,
+  outcome text,
+  ms integer,
+  class text,
+  status integer,
+  error text,
+  output jsonb,
+  detail jsonb,
+  retry_in interval,
+  final boolean,
+  held text,
+  actor text,
+  key_id uuid,
+  state text,
+  due_at timestamp with time zone
+);
+
+create type outbox.spot as (
+  queue_id integer,
+  lane bigint,
+  priority smallint,
+  run_at timestamp with time zone,
+  want integer
+);
+
+create type outbox.verdict as (
+  ord integer,
+  unit integer,
+  status integer,
+  event_id uuid,
+  duplicate boolean,
+  differs boolean,
+  error text,
+  code text
+);
+
+create sequence outbox.lane_ids as bigint increment by -1 start with -1;
+create sequence outbox.lock_numbers as integer increment by 1 start with 1;
+
+create table outbox.attempts (
+  job_id uuid not null,
+  lease_id uuid,
+  worker_id uuid,
+  started_at timestamp with time zone,
+  at timestamp with time zone not null,
+  retry_at timestamp with time zone,
+  ms integer,
+  waited_ms integer,
+  no smallint not null,
+  attempt smallint not null,
+  series smallint not null,
+  status smallint,
+  outcome text not null,
+  class text,
+  error text,
+  actor text,
+  key_id uuid,
+  output jsonb,
+  detail jsonb,
+  constraint attempts_pkey PRIMARY KEY (job_id, no),
+  constraint attempts_error_check CHECK ((char_length(error) <= 2000)),
+  constraint attempts_outcome_check CHECK ((outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'lost'::text, 'released'::text, 'snoozed'::text, 'cancelled'::text, 'retried'::text, 'purged'::text])))
+)
+partition by RANGE (job_id);
+
+create table outbox.audit_log (
+  id uuid not null,
+  at timestamp with time zone not null,
+  team_id uuid,
+  project_id uuid,
+  actor text not null,
+  key_id uuid,
+  action text not null,
+  resource_type text not null,
+  resource_id text,
+  request_id text,
+  details jsonb not null default '{}'::jsonb,
+  constraint audit_log_pkey PRIMARY KEY (id)
+)
+partition by RANGE (id);
+
+create table outbox.checkpoints (
+  job_id uuid not null,
+  progress jsonb,
+  checkpoint jsonb,
+  at timestamp with time zone not null,
+  constraint checkpoints_pkey PRIMARY KEY (job_id)
+)
+with (fillfactor=70);
+
+create table outbox.chores (
+  name text not null,
+  last_success_at timestamp with time zone,
+  last_error_at timestamp with time zone,
+  last_error text,
+  constraint chores_pkey PRIMARY KEY (name)
+)
+with (fillfactor=50);
+
+create table outbox.dead_letters (
+  job_id uuid not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  queue_id integer not null,
+  failed_at timestamp with time zone not null,
+  place timestamp with time zone not null,
+  attempt smallint not null,
+  no smallint not null,
+  series smallint not null,
+  status smallint,
+  class text,
+  error text,
+  constraint dead_letters_pkey PRIMARY KEY (job_id)
+);
+
+create table outbox.endpoint_secrets (
+  id uuid not null,
+  endpoint_id uuid not null,
+  kind text not null,
+  sealed bytea not null,
+  public_key text,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  constraint endpoint_secrets_pkey PRIMARY KEY (id),
+  constraint endpoint_secrets_kind_check CHECK ((kind = ANY (ARRAY['hmac'::text, 'ed25519'::text]))),
+  constraint endpoint_secrets_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES outbox.endpoints(id) ON DELETE CASCADE
+);
+
+create table outbox.endpoints (
+  id uuid not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  queue_id integer not null,
+  uid text,
+  url text not null,
+  types text[] not null default '{*}'::text[],
+  contains jsonb,
+  excludes jsonb,
+  state text not null default 'enabled'::text,
+  disabled_reason text,
+  disabled_at timestamp with time zone,
+  ordering text not null default 'none'::text,
+  timeout interval not null default '00:00:15'::interval,
+  max_age interval not null default '7 days'::interval,
+  terminal_4xx boolean not null default false,
+  max_body_bytes integer not null default 262144,
+  headers bytea,
+  description text,
+  metadata jsonb not null default '{}'::jsonb,
+  last_class text,
+  last_status integer,
+  last_success_at timestamp with time zone,
+  last_failure_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  revision integer not null default 1,
+  constraint endpoints_pkey PRIMARY KEY (id),
+  constraint endpoints_contains_check CHECK ((jsonb_typeof(contains) = 'object'::text)),
+  constraint endpoints_description_check CHECK ((char_length(description) <= 500)),
+  constraint endpoints_excludes_check CHECK ((jsonb_typeof(excludes) = 'object'::text)),
+  constraint endpoints_ordering_check CHECK ((ordering = ANY (ARRAY['none'::text, 'key'::text, 'endpoint'::text]))),
+  constraint endpoints_state_check CHECK ((state = ANY (ARRAY['enabled'::text, 'paused'::text, 'disabled'::text]))),
+  constraint endpoints_uid_check CHECK ((uid ~ '^[A-Za-z0-9._-]{1,128}\Z'::text)),
+  constraint endpoints_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id),
+  constraint endpoints_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES outbox.queues(id)
+);
+
+create table outbox.event_keys (
+  project_id uuid not null,
+  key text collate "C" not null,
+  event_id uuid not null,
+  fingerprint bytea not null,
+  expires_at timestamp with time zone not null,
+  constraint event_keys_pkey PRIMARY KEY (project_id, key)
+);
+
+create table outbox.events (
+  id uuid not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  session_id uuid,
+  occurred_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  expunged_at timestamp with time zone,
+  key_id uuid,
+  hops smallint not null default 0,
+  private_removed integer not null default 0,
+  type text not null,
+  adapter text not null,
+  actor text,
+  request_id text,
+  traceparent text,
+  tracestate text,
+  subject text,
+  ordering_key text,
+  source text,
+  source_event_id text,
+  content_session_id text,
+  platform_source text,
+  encoding text,
+  content_type text,
+  attributes jsonb,
+  metadata jsonb not null default '{}'::jsonb,
+  payload jsonb not null,
+  constraint events_pkey PRIMARY KEY (id)
+)
+partition by RANGE (id);
+
+create table outbox.expiries (
+  at timestamp with time zone not null,
+  job_id uuid not null,
+  constraint expiries_pkey PRIMARY KEY (at, job_id)
+);
+
+create table outbox.feed (
+  project_id uuid not null,
+  seq bigint not null,
+  sequenced_at timestamp with time zone not null,
+  event_id uuid not null,
+  bytes integer not null,
+  type text not null,
+  jobs uuid[],
+  constraint feed_pkey PRIMARY KEY (project_id, seq, sequenced_at)
+)
+partition by RANGE (sequenced_at);
+
+create table outbox.gates (
+  queue_id integer not null,
+  tokens double precision not null default 0,
+  filled_at timestamp with time zone not null,
+  constraint gates_pkey PRIMARY KEY (queue_id),
+  constraint gates_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES outbox.queues(id)
+)
+with (fillfactor=50);
+
+create table outbox.handlers (
+  name text not null,
+  open boolean not null default false,
+  declared_by text not null,
+  created_at timestamp with time zone not null,
+  constraint handlers_pkey PRIMARY KEY (name)
+);
+
+create unlogged table outbox.idle (
+  handler text not null,
+  worker_id uuid not null,
+  constraint idle_pkey PRIMARY KEY (handler, worker_id)
+);
+
+create table outbox.job_keys (
+  project_id uuid not null,
+  queue_id integer not null,
+  key text collate "C" not null,
+  job_id uuid not null,
+  constraint job_keys_pkey PRIMARY KEY (project_id, queue_id, key)
+);
+
+create table outbox.jobs (
+  id uuid not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  event_id uuid,
+  queue_id integer not null,
+  priority smallint not null default 0,
+  max_attempts smallint,
+  watched boolean not null default false,
+  run_at timestamp with time zone,
+  deadline timestamp with time zone,
+  expires_at timestamp with time zone,
+  timeout interval,
+  key_id uuid,
+  ordering_key text,
+  unique_key text,
+  unique_until text,
+  actor text,
+  request_id text,
+  traceparent text,
+  payload jsonb,
+  constraint jobs_pkey PRIMARY KEY (id),
+  constraint jobs_unique_until_check CHECK ((unique_until = ANY (ARRAY['ended'::text, 'started'::text])))
+)
+partition by RANGE (id);
+
+create table outbox.keys (
+  id uuid not null,
+  hash bytea not null,
+  prefix text not null,
+  name text,
+  team_id uuid,
+  project_id uuid,
+  scopes text[] not null,
+  actor text not null,
+  created_by uuid,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  constraint keys_pkey PRIMARY KEY (id),
+  constraint keys_check CHECK (((project_id IS NULL) OR (team_id IS NOT NULL))),
+  constraint keys_hash_check CHECK ((octet_length(hash) = 32)),
+  constraint keys_name_check CHECK ((char_length(name) <= 120)),
+  constraint keys_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id),
+  constraint keys_team_id_fkey FOREIGN KEY (team_id) REFERENCES outbox.teams(id),
+  constraint keys_hash_key UNIQUE (hash)
+);
+
+create table outbox.lanes (
+  id bigint not null default nextval('outbox.lane_ids'::regclass),
+  queue_id integer not null,
+  project_id uuid not null,
+  key text collate "C" not null,
+  last_place timestamp with time zone not null,
+  due_at timestamp with time zone not null,
+  lease_id uuid,
+  job_id uuid,
+  held text,
+  blocked_by uuid,
+  constraint lanes_pkey PRIMARY KEY (id),
+  constraint lanes_queue_id_project_id_key_key UNIQUE (queue_id, project_id, key)
+)
+with (fillfactor=70, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=off);
+
+create table outbox.later (
+  run_at timestamp with time zone not null,
+  lane bigint not null,
+  job_id uuid not null,
+  queue_id integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  no smallint not null,
+  series smallint not null,
+  held text,
+  constraint later_pkey PRIMARY KEY (run_at, job_id)
+)
+with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=off);
+
+create table outbox.leases (
+  id uuid not null,
+  worker_id uuid not null,
+  queue_id integer not null,
+  claimed_at timestamp with time zone not null,
+  deadline_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  job_ids uuid[] not null,
+  nos smallint[] not null,
+  attempts smallint[] not null,
+  series smallint[] not null,
+  run_ats timestamp with time zone[] not null,
+  lanes bigint[] not null,
+  priorities smallint[] not null,
+  constraint leases_pkey PRIMARY KEY (id)
+)
+with (fillfactor=50, toast_tuple_target=8160, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=off);
+
+create table outbox.migrations (
+  path text not null,
+  checksum text not null,
+  applied_at timestamp with time zone not null default clock_timestamp(),
+  kind text not null,
+  constraint migrations_pkey PRIMARY KEY (path)
+);
+
+create table outbox.pending (
+  project_id uuid not null,
+  id bigint not null generated always as identity,
+  event_id uuid not null,
+  at timestamp with time zone not null,
+  bytes integer not null,
+  type text not null,
+  jobs uuid[],
+  constraint pending_pkey PRIMARY KEY (project_id, id)
+)
+with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=off);
+
+create table outbox."placing" (
+  project_id uuid not null,
+  placed bigint not null default 0,
+  constraint placing_pkey PRIMARY KEY (project_id)
+)
+with (fillfactor=50);
+
+create table outbox.producers (
+  role_name name collate "C" not null,
+  project_id uuid not null,
+  constraint producers_pkey PRIMARY KEY (role_name, project_id),
+  constraint producers_project_id_fkey FOREIGN KEY (project_id) REFERENCES outbox.projects(id)
+);
+
+create table outbox.projects (
+  id uuid not null,
+  team_id uuid not null,
+  number integer not null generated always as identity,
+  name text not null,
+  metadata jsonb not null default '{}'::jsonb,
+  settings jsonb not null default '{}'::jsonb,
+  egress boolean not null default false,
+  archived_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  revision integer not null default 1,
+  constraint projects_pkey PRIMARY KEY (id),
+  constraint projects_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120))),
+  constraint projects_team_id_fkey FOREIGN KEY (team_id) REFERENCES outbox.teams(id),
+  constraint projects_id_team_id_key UNIQUE (id, team_id),
+  constraint projects_number_key UNIQUE (number)
+);
+
+create table outbox.queues (
+  id integer not null generated always as identity,
+  name text collate "C" not null,
+  handler text not null,
+  class text not null,
+  concurrency integer,
+  per_worker integer,
+  lease_size integer not null default 50,
+  rate_per_second numeric,
+  rate_burst integer,
+  attempts integer not null default 12,
+  backoff jsonb not null default '{"capMs": 3600000, "baseMs": 5000}'::jsonb,
+  timeout interval not null default '00:05:00'::interval,
+  on_dead text not null default 'advance'::text,
+  paused boolean not null default false,
+  paused_until timestamp with time zone,
+  paused_reason text,
+  paused_by text,
+  closed_until timestamp with time zone,
+  closed_reason text,
+  probing boolean not null default false,
+  made_by uuid,
+  created_at timestamp with time zone not null,
+  constraint queues_pkey PRIMARY KEY (id),
+  constraint queues_attempts_check CHECK (((attempts >= 1) AND (attempts <= 100))),
+  constraint queues_check CHECK (((rate_per_second IS NULL) = (rate_burst IS NULL))),
+  constraint queues_concurrency_check CHECK (((concurrency >= 1) AND (concurrency <= 1000))),
+  constraint queues_lease_size_check CHECK (((lease_size >= 1) AND (lease_size <= 500))),
+  constraint queues_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._:-]{0,99}\Z'::text)),
+  constraint queues_on_dead_check CHECK ((on_dead = ANY (ARRAY['advance'::text, 'block'::text]))),
+  constraint queues_per_worker_check CHECK (((per_worker >= 1) AND (per_worker <= 1000))),
+  constraint queues_rate_burst_check CHECK (((rate_burst >= 1) AND (rate_burst <= 10000))),
+  constraint queues_rate_per_second_check CHECK (((rate_per_second >= 0.01) AND (rate_per_second <= (10000)::numeric))),
+  constraint queues_timeout_check CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '24:00:00'::interval))),
+  constraint queues_name_key UNIQUE (name)
+);
+
+create table outbox.ready (
+  run_at timestamp with time zone not null,
+  lane bigint not null,
+  job_id uuid not null,
+  queue_id integer not null,
+  priority smallint not null,
+  attempt smallint not null,
+  no smallint not null,
+  series smallint not null,
+  constraint ready_pkey PRIMARY KEY (queue_id, lane, priority, run_at, job_id)
+)
+with (fillfactor=100, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=100000, autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=50000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=off);
+
+create table outbox.routes (
+  id uuid not null,
+  team_id uuid,
+  project_id uuid,
+  pattern text collate "C" not null,
+  queue_id integer not null,
+  enabled boolean not null default true,
+  contains jsonb,
+  priority integer,
+  delay interval,
+  max_attempts integer,
+  timeout interval,
+  ordered boolean not null default true,
+  created_at timestamp with time zone not null,
+  created_by text,
+  constraint routes_pkey PRIMARY KEY (id),
+  constraint routes_check CHECK (((project_id IS NULL) OR (team_id IS NOT NULL))),
+  constraint routes_contains_check CHECK ((jsonb_typeof(contains) = 'object'::text)),
+  constraint routes_delay_check CHECK (((delay >= '00:00:00'::interval) AND (delay <= '366 days'::interval))),
+  constraint routes_max_attempts_check CHECK (((max_attempts >= 1) AND (max_attempts <= 100))),
+  constraint routes_priority_check CHECK (((priority >= '-100'::integer) AND (priority <= 100))),
+  constraint routes_timeout_check CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '24:00:00'::interval))),
+  constraint routes_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id),
+  constraint routes_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES outbox.queues(id),
+  constraint routes_team_id_fkey FOREIGN KEY (team_id) REFERENCES outbox.teams(id)
+);
+
+create table outbox.settings (
+  name text not null,
+  value text not null,
+  constraint settings_pkey PRIMARY KEY (name)
+);
+
+create table outbox.shares (
+  queue_id integer not null,
+  project_id uuid not null,
+  weight integer not null default 1,
+  paused boolean not null default false,
+  paused_reason text,
+  paused_by text,
+  paused_until timestamp with time zone,
+  constraint shares_pkey PRIMARY KEY (queue_id, project_id),
+  constraint shares_weight_check CHECK (((weight >= 1) AND (weight <= 100))),
+  constraint shares_project_id_fkey FOREIGN KEY (project_id) REFERENCES outbox.projects(id),
+  constraint shares_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES outbox.queues(id)
+);
+
+create table outbox.stream_epochs (
+  project_id uuid not null,
+  epoch character(8) not null,
+  last_seq bigint not null,
+  ended_at timestamp with time zone not null,
+  constraint stream_epochs_pkey PRIMARY KEY (project_id, epoch)
+);
+
+create table outbox.streams (
+  project_id uuid not null,
+  head bigint not null default 0,
+  floor bigint not null default 0,
+  epoch character(8) not null,
+  cluster text not null,
+  sequenced_at timestamp with time zone not null,
+  constraint streams_pkey PRIMARY KEY (project_id)
+)
+with (fillfactor=50);
+
+create table outbox.teams (
+  id uuid not null,
+  name text not null,
+  metadata jsonb not null default '{}'::jsonb,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint teams_pkey PRIMARY KEY (id),
+  constraint teams_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120)))
+);
+
+create table outbox.unplaced (
+  project_id uuid not null,
+  first_seq bigint not null,
+  last_seq bigint not null,
+  sequenced_at timestamp with time zone not null,
+  constraint unplaced_pkey PRIMARY KEY (project_id, first_seq)
+);
+
+create table outbox.workers (
+  id uuid not null,
+  name text not null,
+  kind text not null,
+  host text,
+  pid integer,
+  version text,
+  handlers text[] not null,
+  queues text[],
+  slots integer not null default 0,
+  running integer not null default 0,
+  team_id uuid,
+  project_id uuid,
+  key_id uuid,
+  lock_no integer not null,
+  incarnation text,
+  beat_every interval not null,
+  beats boolean not null default true,
+  lease_for interval,
+  writes text[] not null default '{}'::text[],
+  started_at timestamp with time zone not null,
+  beat_at timestamp with time zone not null,
+  draining boolean not null default false,
+  fenced_at timestamp with time zone,
+  cancelled uuid[] not null default '{}'::uuid[],
+  constraint workers_pkey PRIMARY KEY (id),
+  constraint workers_kind_check CHECK ((kind = ANY (ARRAY['daemon'::text, 'pull'::text, 'sql'::text]))),
+  constraint workers_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120)))
+)
+with (fillfactor=50);
+
+CREATE INDEX attempts_at ON ONLY outbox.attempts USING brin (at);
+CREATE INDEX audit_log_resource ON ONLY outbox.audit_log USING btree (resource_id, id);
+CREATE INDEX audit_log_team ON ONLY outbox.audit_log USING btree (team_id, id);
+CREATE INDEX dead_letters_failed ON outbox.dead_letters USING btree (failed_at);
+CREATE INDEX dead_letters_project ON outbox.dead_letters USING btree (project_id, job_id);
+CREATE INDEX dead_letters_queue ON outbox.dead_letters USING btree (queue_id, failed_at);
+CREATE INDEX endpoint_secrets_endpoint ON outbox.endpoint_secrets USING btree (endpoint_id, created_at);
+CREATE INDEX endpoints_project ON outbox.endpoints USING btree (project_id, id);
+CREATE UNIQUE INDEX endpoints_queue ON outbox.endpoints USING btree (queue_id);
+CREATE UNIQUE INDEX endpoints_uid ON outbox.endpoints USING btree (project_id, uid) WHERE (uid IS NOT NULL);
+CREATE INDEX event_keys_expiry ON outbox.event_keys USING btree (expires_at);
+CREATE INDEX events_project ON ONLY outbox.events USING btree (project_id, id);
+CREATE INDEX feed_event ON ONLY outbox.feed USING btree (event_id);
+CREATE INDEX job_keys_job ON outbox.job_keys USING btree (job_id);
+CREATE INDEX jobs_event ON ONLY outbox.jobs USING btree (event_id) WHERE (event_id IS NOT NULL);
+CREATE INDEX jobs_project ON ONLY outbox.jobs USING btree (project_id, id);
+CREATE INDEX keys_team ON outbox.keys USING btree (team_id, created_at);
+CREATE INDEX lanes_blocked ON outbox.lanes USING btree (queue_id, id) WHERE (blocked_by IS NOT NULL);
+CREATE INDEX lanes_due ON outbox.lanes USING btree (queue_id, due_at) WHERE ((lease_id IS NULL) AND (blocked_by IS NULL));
+CREATE INDEX later_held ON outbox.later USING btree (held, lane) WHERE (held IS NOT NULL);
+CREATE INDEX later_job ON outbox.later USING btree (job_id);
+CREATE INDEX later_queue ON outbox.later USING btree (queue_id, run_at);
+CREATE INDEX leases_queue ON outbox.leases USING btree (queue_id);
+CREATE INDEX leases_worker ON outbox.leases USING btree (worker_id);
+CREATE INDEX pending_event ON outbox.pending USING btree (event_id);
+CREATE UNIQUE INDEX projects_name ON outbox.projects USING btree (team_id, lower(name));
+CREATE INDEX queues_handler ON outbox.queues USING btree (handler);
+CREATE INDEX queues_made_by ON outbox.queues USING btree (made_by) WHERE (made_by IS NOT NULL);
+CREATE INDEX ready_job ON outbox.ready USING btree (job_id);
+CREATE INDEX routes_pattern ON outbox.routes USING btree (pattern);
+CREATE INDEX routes_scope ON outbox.routes USING btree (project_id, team_id);
+CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
+
+-- function outbox.admit(p_caller outbox.caller) returns outbox.caller stable
+-- function outbox.advance_lane(p_lane bigint) returns void volatile
+-- function outbox.announce(p_project uuid, p_type text, p_payload jsonb) returns void volatile
+-- function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[]) returns TABLE(queue text, handler text, n integer) volatile
+-- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
+-- function outbox.audit_bulk(p_caller outbox.caller, p_action text, p_filter jsonb, p_bulk outbox.bulk, p_more jsonb DEFAULT '{}'::jsonb) returns void volatile
+-- function outbox.audit_job(p_caller outbox.caller, p_job outbox.jobs, p_verb text, p_details jsonb) returns void volatile
+-- function outbox.authorize(p_key uuid, p_scope text, p_request text DEFAULT NULL::text) returns outbox.caller stable
+-- function outbox.backoff(p_attempt integer, p_policy jsonb, p_u double precision) returns interval immutable
+-- function outbox.beat(p_worker uuid, p_running integer DEFAULT 0) returns TABLE(alive boolean, cancelled uuid[], db_now timestamp with time zone) volatile security definer
+-- function outbox.bulk_done(p_dry_run boolean, p_matched integer, p_picked uuid[], p_done uuid[], p_first timestamp with time zone DEFAULT NULL::timestamp with time zone, p_last timestamp with time zone DEFAULT NULL::timestamp with time zone) returns outbox.bulk volatile
+-- function outbox.bulk_states(p_filter jsonb, p_default text[], p_allowed text[]) returns text[] volatile
+-- function outbox.caller_project(p_caller outbox.caller, p_project uuid) returns outbox.projects stable
+-- function outbox.cancel(p_caller outbox.caller, p_job uuid, p_reason text DEFAULT NULL::text) returns TABLE(before text, after text) volatile security definer
+-- function outbox.cancel_many(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
+-- function outbox.candidates(p_type text) returns text[] immutable
+-- function outbox.carry_epoch(p_stream outbox.streams) returns outbox.streams volatile
+-- function outbox.check_filter(p_filter jsonb) returns void volatile
+-- function outbox.check_incoming(p_row outbox.incoming, p_now timestamp with time zone) returns void stable
+-- function outbox.check_job(p_job outbox.jobs, p_options jsonb, p_now timestamp with time zone) returns void volatile
+-- function outbox.claim(p_worker uuid, p_limit integer, p_spots outbox.spot[] DEFAULT NULL::outbox.spot[]) returns SETOF outbox.claimed volatile security definer
+-- function outbox.claim_job_key(p_job outbox.jobs) returns uuid volatile
+-- function outbox.claim_lanes(p_spots outbox.spot[], p_limit integer, p_now timestamp with time zone) returns outbox.ready[] volatile
+-- function outbox.claim_lease(p_worker outbox.workers, p_rows outbox.ready[], p_now timestamp with time zone) returns SETOF outbox.claimed volatile
+-- function outbox.claim_live(p_rows outbox.ready[], p_now timestamp with time zone) returns outbox.ready[] volatile
+-- function outbox.claim_over(p_rows outbox.ready[], p_now timestamp with time zone) returns outbox.settling[] volatile
+-- function outbox.claim_ready(p_spots outbox.spot[], p_limit integer, p_now timestamp with time zone) returns outbox.ready[] volatile
+-- function outbox.claim_room(p_worker outbox.workers, p_spots outbox.spot[], p_now timestamp with time zone) returns outbox.spot[] volatile
+-- function outbox.claims_from(p_worker outbox.workers, p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable
+-- function outbox.clear_job(p_jobs uuid[]) returns void volatile
+-- function outbox.clock() returns timestamp with time zone stable
+-- function outbox.close_lanes(p_jobs uuid[]) returns void volatile
+-- function outbox.close_leases(p_items outbox.settling[]) returns void volatile
+-- function outbox.cluster() returns text stable
+-- function outbox.conclude(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
+-- function outbox.dead_leases(p_limit integer) returns uuid[] volatile
+-- function outbox.decide(p_items outbox.settling[], p_now timestamp with time zone) returns outbox.settling[] volatile
+-- function outbox.due_queues(p_worker uuid, p_now timestamp with time zone) returns integer[] volatile
+-- function outbox.effective_scopes(p_scopes text[]) returns text[] immutable
+-- function outbox.end_jobs(p_caller outbox.caller, p_items outbox.settling[], p_outcome text, p_reason text, p_now timestamp with time zone) returns void volatile
+-- function outbox.end_over(p_job uuid, p_now timestamp with time zone) returns integer volatile
+-- function outbox.enlist(p_name text, p_handlers text[], p_queues text[] DEFAULT NULL::text[], p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(worker_id uuid, lock_no integer, beat_every interval, dead_after interval) volatile security definer
+-- function outbox.enqueue(p_caller outbox.caller, p_queue text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(job_id uuid, duplicate boolean) volatile security definer
+-- function outbox.expire(p_limit integer DEFAULT 1000) returns integer volatile
+-- function outbox.extend(p_worker uuid, p_lease uuid, p_for interval, p_jobs uuid[] DEFAULT NULL::uuid[]) returns timestamp with time zone volatile security definer
+-- function outbox.fence(p_worker uuid, p_lease uuid, p_job uuid) returns boolean volatile security definer
+-- function outbox.fence_dead() returns void volatile
+-- function outbox.filter_time(p_value jsonb) returns timestamp with time zone stable
+-- function outbox.find_job(p_caller outbox.caller, p_job uuid) returns outbox.jobs stable
+-- function outbox.find_project(p_caller outbox.caller, p_project uuid) returns outbox.projects stable
+-- function outbox.fingerprint(p_type text, p_subject text, p_payload jsonb) returns bytea immutable
+-- function outbox.hasten(p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns integer volatile
+-- function outbox.hasten_lanes(p_jobs uuid[], p_lanes bigint[], p_now timestamp with time zone) returns void volatile
+-- function outbox.head_lanes(p_items outbox.settling[]) returns void volatile
+-- function outbox.hold() returns interval stable
+-- function outbox.incarnation() returns text stable
+-- function outbox.incoming_of(p_event jsonb, p_project uuid, p_ord integer) returns outbox.incoming stable
+-- function outbox.ingest(p_rows outbox.incoming[], p_again boolean DEFAULT false) returns TABLE(ord integer, unit integer, status integer, event_id uuid, duplicate boolean, differs boolean, error text, code text, received_at timestamp with time zone, jobs jsonb) volatile
+-- function outbox.ingest_events(p_rows outbox.incoming[], p_now timestamp with time zone) returns void volatile
+-- function outbox.ingest_jobs(p_rows outbox.incoming[], p_now timestamp with time zone) returns TABLE(ord integer, keyed uuid[], jobs jsonb) volatile
+-- function outbox.ingest_keys(p_rows outbox.incoming[], p_refused integer[], p_now timestamp with time zone) returns outbox.verdict[] volatile
+-- function outbox.ingest_refuse(p_rows outbox.incoming[], p_now timestamp with time zone) returns outbox.verdict[] volatile
+-- function outbox.ingest_routes(p_project uuid, p_team uuid, p_type text, p_payload jsonb) returns SETOF outbox.routes stable
+-- function outbox.ingest_unwind(p_rows outbox.incoming[], p_verdicts outbox.verdict[], p_refused integer[]) returns outbox.verdict[] volatile
+-- function outbox.is_daemon() returns boolean stable
+-- function outbox.job_of(p_payload jsonb, p_options jsonb, p_now timestamp with time zone) returns outbox.jobs volatile
+-- function outbox.job_state(p_job uuid) returns TABLE(state text, place text, queue_id integer, run_at timestamp with time zone, lane bigint, attempt integer, no integer, series integer, held text, lease_id uuid, worker_id uuid, since timestamp with time zone, outcome text, class text) stable
+-- function outbox.jobs_in(p_states text[], p_ids uuid[]) returns TABLE(job_id uuid, state text, class text, failed_at timestamp with time zone) stable
+-- function outbox.lease_items(p_lease uuid, p_jobs uuid[], p_outcome text, p_class text) returns outbox.settling[] volatile
+-- function outbox.live_worker(p_worker uuid) returns outbox.workers stable
+-- function outbox.lock_job(p_job outbox.jobs, p_open boolean DEFAULT false) returns record volatile
+-- function outbox.lock_lanes(p_jobs uuid[]) returns bigint[] volatile
+-- function outbox.lock_place(p_job outbox.jobs, p_state text, p_place text, p_lease uuid, p_open boolean) returns void volatile
+-- function outbox.look(p_worker uuid, p_queue text DEFAULT NULL::text, p_after outbox.spot DEFAULT NULL::outbox.spot, p_limit integer DEFAULT 200) returns SETOF outbox.spot volatile security definer
+-- function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit integer, p_now timestamp with time zone) returns SETOF outbox.spot volatile
+-- function outbox.lost_before(p_job uuid, p_no integer) returns boolean stable
+-- function outbox.make_partitions(p_ahead integer DEFAULT 3) returns integer volatile
+-- function outbox.me() returns outbox.caller stable security definer
+-- function outbox.move_lanes(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
+-- function outbox.native_key(p_row outbox.incoming) returns text stable
+-- function outbox.need_read_committed() returns void volatile
+-- function outbox.need_reason(p_reason text) returns void volatile
+-- function outbox.need_retryable(p_job outbox.jobs, p_state text, p_place text) returns void volatile
+-- function outbox.open_lane(p_job outbox.jobs) returns void volatile
+-- function outbox.open_lanes(p_jobs uuid[]) returns void volatile
+-- function outbox.open_queue(p_name text, p_handler text DEFAULT NULL::text, p_team uuid DEFAULT NULL::uuid) returns integer volatile
+-- function outbox.open_stream(p_project uuid) returns void volatile
+-- function outbox.outlived(p_limit integer, p_now timestamp with time zone) returns uuid[] volatile
+-- function outbox.partitions_end(p_parent text) returns timestamp with time zone stable
+-- function outbox.paused_shares(p_queue integer, p_now timestamp with time zone) returns uuid[] stable
+-- function outbox.payload(p_worker uuid, p_lease uuid, p_job uuid) returns jsonb stable security definer
+-- function outbox.pick_jobs(p_caller outbox.caller, p_filter jsonb, p_states text[], p_limit integer) returns TABLE(job_id uuid, state text, matched integer) volatile
+-- function outbox.place(p_project uuid, p_limit integer DEFAULT 500) returns TABLE(queue text, handler text, n integer) volatile
+-- function outbox.placeable_jobs(p_batch outbox.unplaced, p_last bigint) returns outbox.placeable[] volatile
+-- function outbox.poll(p_worker uuid DEFAULT NULL::uuid) returns TABLE(due_queues integer[], next_due timestamp with time zone, pending boolean, unplaced boolean, leases_open boolean, to_reap boolean, to_stage boolean, next_tick timestamp with time zone) volatile security definer
+-- function outbox.producer_project(p_project uuid) returns uuid stable
+-- function outbox.publish(p_type text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_key text DEFAULT NULL::text, p_subject text DEFAULT NULL::text, p_ordering_key text DEFAULT NULL::text, p_source_event_id text DEFAULT NULL::text, p_session uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_priority integer DEFAULT 0, p_metadata jsonb DEFAULT '{}'::jsonb, p_traceparent text DEFAULT NULL::text, p_generate boolean DEFAULT true) returns uuid volatile security definer
+-- function outbox.publish_many(p_events jsonb[], p_project uuid DEFAULT NULL::uuid) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile security definer
+-- function outbox.publish_rows(p_rows outbox.incoming[]) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile
+-- function outbox.purge(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
+-- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
+-- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
+-- function outbox.redrive(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_rate numeric DEFAULT 10, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
+-- function outbox.redrive_jobs(p_caller outbox.caller, p_jobs uuid[], p_states text[], p_rate numeric, p_now timestamp with time zone, p_reason text) returns integer volatile
+-- function outbox.refuse(p_status integer, p_detail text, p_code text DEFAULT NULL::text) returns void volatile
+-- function outbox.release(p_worker uuid, p_lease uuid, p_jobs uuid[] DEFAULT NULL::uuid[], p_reason text DEFAULT 'released'::text) returns integer volatile security definer
+-- function outbox.report(p_worker uuid, p_lease uuid, p_job uuid, p_progress jsonb DEFAULT NULL::jsonb, p_checkpoint jsonb DEFAULT NULL::jsonb) returns void volatile security definer
+-- function outbox.requeue(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
+-- function outbox.restart(p_caller outbox.caller, p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns outbox.settling[] volatile
+-- function outbox.restartable(p_jobs uuid[], p_lanes bigint[]) returns uuid[] volatile
+-- function outbox.retake_keys(p_jobs uuid[]) returns void volatile
+-- function outbox.retire(p_worker uuid) returns integer volatile security definer
+-- function outbox.retry(p_caller outbox.caller, p_job uuid, p_reason text DEFAULT NULL::text) returns TABLE(before text, after text, series integer) volatile security definer
+-- function outbox.retry_cancelled(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
+-- function outbox.retry_failed(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
+-- function outbox.scope_openers(p_scope text) returns text[] immutable
+-- function outbox.sees(p_caller outbox.caller, p_team uuid, p_project uuid) returns boolean immutable
+-- function outbox.sequence(p_projects uuid[], p_limit integer DEFAULT 1000, p_hints bigint[] DEFAULT NULL::bigint[]) returns TABLE(project_id uuid, head bigint, numbered integer, keyed integer, last_id bigint) volatile
+-- function outbox.setting(p_name text, p_fallback text) returns text stable
+-- function outbox.settle(p_worker uuid, p_results jsonb) returns TABLE(job_id uuid, lease_id uuid, accepted boolean, state text, due_at timestamp with time zone, note text) volatile security definer
+-- function outbox.settle_items(p_worker uuid, p_results jsonb) returns outbox.settling[] volatile
+-- function outbox.settle_open(p_worker uuid, p_items outbox.settling[]) returns outbox.settling[] volatile
+-- function outbox.settle_refused(p_worker uuid, p_items outbox.settling[], p_accepted integer[]) returns TABLE(ord integer, job_id uuid, lease_id uuid, accepted boolean, state text, due_at timestamp with time zone, note text) volatile
+-- function outbox.settle_whole(p_worker uuid, p_items outbox.settling[], p_now timestamp with time zone) returns uuid[] volatile
+-- function outbox.snooze(p_caller outbox.caller, p_job uuid, p_until timestamp with time zone, p_reason text DEFAULT NULL::text) returns timestamp with time zone volatile security definer
+-- function outbox.snooze_keyed(p_job uuid, p_lane bigint, p_until timestamp with time zone, p_held text) returns void volatile
+-- function outbox.stage(p_limit integer DEFAULT 1000, p_hint timestamp with time zone DEFAULT NULL::timestamp with time zone) returns TABLE(queue text, handler text, n integer) volatile
+-- function outbox.stagger(p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns outbox.settling[] volatile
+-- function outbox.take_dead(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
+-- function outbox.take_jobs(p_jobs uuid[], p_states text[]) returns outbox.settling[] volatile
+-- function outbox.take_lock(p_worker uuid) returns text volatile
+-- function outbox.take_running(p_jobs uuid[]) returns outbox.settling[] volatile
+-- function outbox.take_unplaced(p_jobs uuid[]) returns outbox.settling[] volatile
+-- function outbox.take_waiting(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
+-- function outbox.tell_waiters(p_jobs uuid[]) returns void volatile
+-- function outbox.tokens(p_queue outbox.queues, p_gate outbox.gates, p_now timestamp with time zone) returns double precision immutable
+-- function outbox.unhold(p_caller outbox.caller, p_held text, p_project uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 1000) returns integer volatile security definer
+-- function outbox.unhold_jobs(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
+-- function outbox.unhold_lanes(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
+-- function outbox.uuid7(p_at timestamp with time zone) returns uuid volatile
+-- function outbox.uuid7_floor(p_at timestamp with time zone) returns uuid immutable
+-- function outbox.uuid7_time(p_id uuid) returns timestamp with time zone immutable
+-- function outbox.wake_gated(p_handlers text[]) returns void volatile
+-- function outbox.wake_queues(p_queues integer[]) returns void volatile

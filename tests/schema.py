@@ -1,0 +1,19 @@
+"""`python -m tests.schema` writes sql/schema.sql from a database that was just migrated."""
+
+import asyncio
+from pathlib import Path
+
+from outboxd.db import schema
+from tests import cluster
+
+FILE = Path(__file__).parents[1] / "sql" / "schema.sql"
+
+
+def main() -> None:
+    with cluster.private(cluster.FAST) as server:
+        cluster.prepare(server.dsn())
+        FILE.write_text(asyncio.run(schema.describe(server.dsn())))
+
+
+if __name__ == "__main__":
+    main()
