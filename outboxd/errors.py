@@ -84,8 +84,10 @@ class Error(Exception):
     allow: tuple[str, ...] = ()
 
     def __init_subclass__(cls, status: int | None = None, code: str | None = None) -> None:
-        # A code is the name of its class unless it has long been called otherwise.
-        cls.status, cls.code = status or cls.status, code or cls.__name__
+        # A code is the name of its class unless it has long been called otherwise. Codes are a
+        # closed set: what is derived elsewhere shows the code of the class on this page.
+        named = cls.__name__ if cls.__module__ == __name__ else cls.code
+        cls.status, cls.code = status or cls.status, code or named
 
     def __init__(
         self,

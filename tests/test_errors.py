@@ -7,12 +7,20 @@ from outboxd.errors import Error, Issue
 
 
 def all_errors(kind: type[Error] = Error) -> list[type[Error]]:
-    return [kind, *(deeper for child in kind.__subclasses__() for deeper in all_errors(child))]
+    page = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    return [kind, *(deeper for child in page for deeper in all_errors(child))]
 
 
 def test_every_class_stands_on_the_drawn_page() -> None:
     drawn = (errors.__doc__ or "").split()
     assert [kind.__name__ for kind in all_errors() if kind.__name__ not in drawn] == []
+
+
+def test_what_is_derived_elsewhere_shows_a_code_of_the_page() -> None:
+    class Special(errors.DatabaseUnavailable):
+        pass
+
+    assert Special("no").code == "DatabaseUnavailable"
 
 
 @pytest.mark.parametrize("kind", all_errors(errors.Refused))

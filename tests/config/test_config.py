@@ -10,6 +10,7 @@ from outboxd.config import Config, Machine, show
 from outboxd.config.kinds import Address, Secret
 from outboxd.config.settings import SETTINGS
 from outboxd.errors import ConfigError
+from tests.proofs import proves
 
 HOST = Machine(root=False, home=Path("/home/ann/.local/share"), container=False)
 CONTAINER = Machine(root=True, home=Path("/root/.local/share"), container=True)
@@ -78,6 +79,7 @@ TEN_FAULTS = {
 }
 
 
+@proves("G8")
 def test_all_problems_come_at_once_and_none_holds_a_secret() -> None:
     found = problems("serve", HOST, **TEN_FAULTS)
     named = {name for name in TEN_FAULTS for line in found if line.startswith(f"{name}:")}
@@ -247,6 +249,7 @@ def test_what_cannot_be_meant_is_refused(name: str, text: str) -> None:
     assert [line.split(":")[0] for line in found] == [f"OUTBOXD_{name}"]
 
 
+@proves("G8")
 def test_the_struct_itself_does_not_print_its_secrets() -> None:
     found = read(
         "serve",

@@ -19,6 +19,7 @@ from outboxd.egress import Answer, Egress, Request, dialling
 from outboxd.egress.dialling import Resolve, resolve
 from outboxd.errors import Blocked, Unreachable
 from tests.egress.scripted import OK, Server, answer, reset, serving
+from tests.proofs import proves
 
 HOST = Machine(root=False, home=Path("/home/ann"), container=False)
 LOOPBACK = {"OUTBOXD_EGRESS_ALLOW": "127.0.0.0/8,::1/128"}
@@ -86,6 +87,7 @@ async def test_the_environment_has_no_say(monkeypatch: pytest.MonkeyPatch) -> No
         assert (await call(door, f"http://127.0.0.1:{server.port}/")).status == 200
 
 
+@proves("D5")
 async def test_a_redirect_is_told_and_not_followed() -> None:
     async with serving() as elsewhere:
         where = f"HTTP/1.1 302 F\r\nLocation: http://127.0.0.1:{elsewhere.port}/\r\nContent-Length: 0\r\n\r\n"
@@ -289,6 +291,7 @@ async def test_a_reused_connection_that_breaks_after_a_byte_is_not_tried_again()
 # What must not be dialled --------------------------------------------------------------------------------
 
 
+@proves("D5")
 @pytest.mark.parametrize(
     "host",
     [
@@ -334,6 +337,7 @@ async def test_what_is_no_plain_url_is_blocked(url: str) -> None:
             await door.check(url, trusted=True)
 
 
+@proves("D5")
 async def test_one_bad_answer_among_good_ones_blocks_them_all() -> None:
     async with serving() as server:
         for answers in (("127.0.0.1", "10.0.0.1"), ("10.0.0.1", "127.0.0.1")):
@@ -343,6 +347,7 @@ async def test_one_bad_answer_among_good_ones_blocks_them_all() -> None:
     assert server.connections == 0
 
 
+@proves("D5")
 async def test_a_name_that_changes_between_look_ups_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

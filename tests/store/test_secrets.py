@@ -5,12 +5,14 @@ import pytest
 from outboxd.errors import Broken, NotConfigured
 from outboxd.store import secrets
 from outboxd.store.secrets import kid_of, make_key, seal, unseal
+from tests.proofs import proves
 
 OWNER = UUID("0197f1c2-7a00-7000-8000-000000000001")
 OTHER = UUID("0197f1c2-7a00-7000-8000-000000000002")
 OLD, NEW = make_key("2025"), make_key("2026")
 
 
+@proves("G8")
 def test_what_is_sealed_is_unsealed_and_not_readable_in_between() -> None:
     sealed = seal([NEW], b"whsec_hunter2", owner=OWNER, column="sealed")
     assert unseal([NEW], sealed, owner=OWNER, column="sealed") == b"whsec_hunter2"

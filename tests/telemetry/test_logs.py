@@ -17,6 +17,7 @@ from outboxd.config import Machine
 from outboxd.config.kinds import Secret
 from outboxd.errors import NotFound
 from outboxd.telemetry.logs import Folding
+from tests.proofs import proves
 
 HOST = Machine(root=False, home=Path("/home/ann"), container=False)
 
@@ -77,12 +78,14 @@ def test_a_newline_in_a_value_does_not_make_a_second_line() -> None:
     assert [line["event"] for line in logged(stream)] == ["odd"]
 
 
+@proves("G8")
 def test_a_secret_is_not_written() -> None:
     stream = io.BytesIO()
     configured(stream).info("odd", key=Secret("hunter2secret"), nested=[Secret("hunter2secret")])
     assert b"hunter2secret" not in stream.getvalue()
 
 
+@proves("G8")
 def test_an_exception_tells_where_but_not_what_a_driver_says() -> None:
     stream = io.BytesIO()
     log = configured(stream)
@@ -119,6 +122,7 @@ def test_lines_of_other_loggers_go_the_same_way() -> None:
     assert lines[0]["event"] == "port 8377 in use"
 
 
+@proves("G8")
 def test_access_lines_of_libraries_which_hold_queries_are_off() -> None:
     stream = io.BytesIO()
     configured(stream)
@@ -170,6 +174,7 @@ def test_a_fold_ends_after_ten_seconds() -> None:
     assert len(written) == 1
 
 
+@proves("G3")
 def test_what_is_remembered_for_folding_is_bounded() -> None:
     folding = Folding(lambda _: None, lambda: 0.0)
     for number in range(5000):

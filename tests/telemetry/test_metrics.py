@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from outboxd import telemetry
 from outboxd.telemetry.labels import Bounded
+from tests.proofs import proves
 
 METRICS = {name: value for name, value in vars(telemetry).items() if isinstance(value, MetricWrapperBase)}
 PACKAGE = Path(telemetry.__file__).parents[1]
@@ -67,6 +68,7 @@ def test_shared_metrics_are_gauges_that_exist() -> None:
     assert set(METRICS.values()) >= telemetry.SHARED
 
 
+@proves("G8", "G9")
 def test_no_label_tells_a_tenant_or_an_id() -> None:
     labels = {label for metric in METRICS.values() for label in metric._labelnames}
     assert labels == {
@@ -75,6 +77,7 @@ def test_no_label_tells_a_tenant_or_an_id() -> None:
     }  # fmt: skip
 
 
+@proves("G9")
 def test_names_beyond_the_limit_are_other() -> None:
     names = Bounded(50)
     labels = {names.label(f"hostile-{number}") for number in range(1000)}
@@ -83,6 +86,7 @@ def test_names_beyond_the_limit_are_other() -> None:
     assert names.label("hostile-999") == "other"
 
 
+@proves("G9")
 def test_queues_are_told_by_their_class() -> None:
     assert telemetry.queue_label("endpoint:0197f1c2", "deliver") == "endpoint"
     assert telemetry.queue_label("mail", "pull:mail") == "pull"
