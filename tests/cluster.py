@@ -62,7 +62,7 @@ def private(
     settings: dict[str, str], *, on_disk: bool = False, programs: Path | None = None
 ) -> Iterator[Embedded]:
     """A cluster of our own that is gone afterwards; one that a killed run left is removed."""
-    folder = _folder(on_disk)
+    folder = folder_for_clusters(on_disk=on_disk)
     for stale in folder.glob("outboxd-test-*"):
         if not Path(f"/proc/{stale.name.split('-')[2]}").exists():
             shutil.rmtree(stale, ignore_errors=True)
@@ -139,7 +139,7 @@ class Janitor(DatabaseJanitor):
         return made + sql.SQL(" strategy file_copy") if self._copies else made
 
 
-def _folder(on_disk: bool) -> Path:
+def folder_for_clusters(*, on_disk: bool = False) -> Path:
     """Memory, if it has room and may be used; the full disk of a small one shows as odd failures."""
     if not on_disk and os.access(_SHM, os.W_OK) and shutil.disk_usage(_SHM).free >= _ROOM:
         return _SHM
