@@ -27,6 +27,7 @@ begin
       from outbox.jobs j join outbox.queues q on q.id = j.queue_id
       where j.id = i.job_id and i.outcome not in ('completed', 'cancelled')) j on true
     cross join lateral (select p_now + case
+      when i.outcome in ('completed', 'cancelled') then null
       when i.retry_in is not null then least(i.retry_in, case when i.outcome = 'snoozed' then interval '366 days' else '24 h' end)
       when i.outcome = 'released' or (i.outcome = 'lost' and not outbox.lost_before(i.job_id, i.no)) then interval '0'
       else outbox.backoff(i.attempt, j.backoff, random()) end as due) d

@@ -1,4 +1,4 @@
--- outbox.settle(worker, results) -> (job_id, lease_id, accepted, state, due_at, note), in the order given
+-- outbox.settle(worker, results) -> (job_id, lease_id, accepted, state, due_at, note) of each result
 --
 -- Says what became of up to 500 jobs: {lease, job, outcome, ms, output?, class?, status?, error?, detail?,
 -- retryInMs?, final?, forMs?, reason?}, outcome completed, failed, timed_out, snoozed or cancelled. Accepted if the
@@ -29,6 +29,15 @@ begin
     order by l.id for update;
     v_open := outbox.decide(outbox.settle_open(p_worker, v_rest), v_now);
     perform outbox.conclude(v_open, v_now);
+  end if;
+  -- Nearly always nothing is refused; then there is nothing to look up or to merge.
+  if cardinality(v_open) = cardinality(v_rest) then
+    return query
+    select i.job_id, i.lease_id, true, 'completed', null::timestamptz, null::text
+    from unnest(v_items) i where i.lease_id = any (v_done)
+    union all
+    select o.job_id, o.lease_id, true, o.state, o.due_at, null from unnest(v_open) o;
+    return;
   end if;
   return query
   select r.job_id, r.lease_id, r.accepted, r.state, r.due_at, r.note from (
