@@ -40,6 +40,31 @@ begin
 end
 $drop$;
 """
+# Bodies are looked at when all are there, so a function may come before those it calls.
+_UNCHECKED = b"set local check_function_bodies = off;\n"
+_CHECK = """do $check$
+declare
+  v_one record;
+begin
+  perform set_config('check_function_bodies', 'on', true);
+  for v_one in
+    select p.oid, p.oid::regprocedure as name, l.lanname as language
+    from pg_proc p
+    join pg_language l on l.oid = p.prolang
+    where p.pronamespace = 'outbox'::regnamespace and p.proname = any ({names})
+  loop
+    begin
+      case v_one.language
+        when 'sql' then perform fmgr_sql_validator(v_one.oid);
+        when 'plpgsql' then perform plpgsql_validator(v_one.oid);
+      end case;
+    exception when others then
+      raise exception using errcode = sqlstate, message = v_one.name || ': ' || sqlerrm;
+    end;
+  end loop;
+end
+$check$;
+"""
 # A concurrent index whose making was killed stays behind, invalid, and `if not exists` believes it.
 _DROP_HALF_MADE = b"""do $drop$
 declare
@@ -179,12 +204,16 @@ def _code(tree: Tree, recorded: tuple[Record, ...], version: str) -> list[Part]:
         one.path.removeprefix("functions/").removesuffix(".sql") for one in recorded if one.kind == "function"
     }
     names = sorted(before | {script.name for script in tree.functions})
-    stale = sql.SQL(_DROP_STALE).format(names=sql.Literal(names)).as_bytes()
-    created = [Part(sql=script.body, path=script.path) for script in (*tree.functions, *tree.views)]
+    stale, check = (sql.SQL(text).format(names=names).as_bytes() for text in (_DROP_STALE, _CHECK))
+    functions = [Part(sql=script.body, path=script.path) for script in tree.functions]
+    views = [Part(sql=script.body, path=script.path) for script in tree.views]
     rights = [Part(sql=script.body, path=script.path, rights=True) for script in tree.grants]
     return [
-        *created,
+        Part(sql=_UNCHECKED),
+        *functions,
         Part(sql=stale, path="functions without a file"),
+        Part(sql=check, path="functions"),
+        *views,
         Part(sql=_CLOSE),
         *rights,
         Part(sql=_record_code(tree, version)),

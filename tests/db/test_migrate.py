@@ -140,7 +140,7 @@ async def test_killed_while_building_an_index_the_next_run_builds_it_again(
     with psycopg.connect(empty_dsn) as other:
         other.execute("insert into outbox.things values (1)")  # the build waits for this transaction
         child = _migrating(empty_dsn, sql)
-        await until(lambda: _running(admin, "create index concurrently"))
+        await until(lambda: _ask(admin, "select count(*) from pg_index where not indisvalid") == 1)
         child.send_signal(signal.SIGKILL)
         child.wait()
         admin.execute(
@@ -157,12 +157,25 @@ async def test_killed_while_building_an_index_the_next_run_builds_it_again(
 async def test_a_failing_file_is_named_and_nothing_stays(
     empty_dsn: str, sql: Sql, admin: psycopg.Connection
 ) -> None:
-    sql.write("functions/broken.sql", _function("broken", "", "select nowhere"))
-
-    with pytest.raises(SchemaError, match=r"functions/broken\.sql failed"):
-        await migrate.migrate(empty_dsn, root=sql.root)
+    for body, said in (
+        ("select nowhere", r"outbox\.broken\(\): column"),
+        ("create function;", r"functions/broken\.sql failed"),
+    ):
+        sql.write("functions/broken.sql", body if ";" in body else _function("broken", "", body))
+        with pytest.raises(SchemaError, match=said):
+            await migrate.migrate(empty_dsn, root=sql.root)
 
     assert _ask(admin, "select to_regnamespace('outbox') is null")
+
+
+async def test_a_function_may_come_before_the_one_it_calls(
+    empty_dsn: str, sql: Sql, admin: psycopg.Connection
+) -> None:
+    sql.write("functions/a_caller.sql", _function("a_caller", "", "select outbox.double(3)"))
+
+    await migrate.migrate(empty_dsn, root=sql.root)
+
+    assert _ask(admin, "select outbox.a_caller()") == 6
 
 
 async def test_an_edited_migration_is_refused(empty_dsn: str, sql: Sql) -> None:
