@@ -1,0 +1,74 @@
+"""Teams and their projects."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from outboxd.db import rows
+from outboxd.errors import NotFound
+from outboxd.model import Caller, Project, Team
+from outboxd.store.callers import CALLER, row
+
+Conn = AsyncConnection[dict[str, Any]]
+
+_TIMES = "outbox.ms(created_at) as created_at_epoch, outbox.ms(updated_at) as updated_at_epoch"
+_TEAM = f"id, name, metadata, {_TIMES}"
+_PROJECT = f"id, team_id, name, metadata, archived_at is not null as archived, settings, {_TIMES}, revision"
+_MAKE_TEAM = f"select outbox.make_team({CALLER}, %s, %s) as id".encode()
+_MAKE_PROJECT = f"select outbox.make_project({CALLER}, %s, %s, %s) as id".encode()
+_TEAMS = f"""
+select {_TEAM} from outbox.teams
+where outbox.sees({CALLER}, id, null) and (%s::text is null or lower(name) = lower(%s) or id::text = %s)
+order by name limit %s
+""".encode()
+_PROJECTS = f"""
+select {_PROJECT} from outbox.projects
+where outbox.sees({CALLER}, team_id, id) and (%s::uuid is null or team_id = %s)
+  and (%s::text is null or lower(name) = lower(%s) or id::text = %s)
+order by name, id limit %s
+""".encode()
+
+
+async def make_team(conn: Conn, caller: Caller, name: str, metadata: dict[str, Any] | None = None) -> UUID:
+    """Raises Forbidden unless the caller is everywhere, Conflict when the name is taken."""
+    cur = await conn.execute(_MAKE_TEAM, (row(caller), name, Jsonb(metadata or {})))
+    return await rows.value(cur, UUID)
+
+
+async def make_project(
+    conn: Conn, caller: Caller, team: UUID, name: str, metadata: dict[str, Any] | None = None
+) -> UUID:
+    """With the feed that it needs. Raises NotFound for a foreign team, Conflict when the name is taken."""
+    cur = await conn.execute(_MAKE_PROJECT, (row(caller), team, name, Jsonb(metadata or {})))
+    return await rows.value(cur, UUID)
+
+
+async def teams(conn: Conn, caller: Caller, named: str | None = None, limit: int = 50) -> list[Team]:
+    """By name; `named` is an id or a name, whatever its case."""
+    return await rows.many(await conn.execute(_TEAMS, (row(caller), named, named, named, limit)), Team)
+
+
+async def projects(
+    conn: Conn, caller: Caller, *, team: UUID | None = None, named: str | None = None, limit: int = 50
+) -> list[Project]:
+    """By name; `named` is an id or a name, whatever its case."""
+    values = (row(caller), team, team, named, named, named, limit)
+    return await rows.many(await conn.execute(_PROJECTS, values), Project)
+
+
+async def team(conn: Conn, caller: Caller, named: str) -> Team:
+    """By id or name. Raises NotFound."""
+    found = await teams(conn, caller, named, 1)
+    if not found:
+        raise NotFound("Team not found")
+    return found[0]
+
+
+async def project(conn: Conn, caller: Caller, named: str, team: UUID | None = None) -> Project:
+    """By id or name. Raises NotFound, also when several teams have a project of that name."""
+    found = await projects(conn, caller, team=team, named=named, limit=2)
+    if len(found) != 1:
+        raise NotFound("Project not found" if not found else "several teams have a project of that name")
+    return found[0]

@@ -1,0 +1,24 @@
+-- outbox.revoke_key(caller, key) -> its row, revoked; a repeat keeps the first time. Foreign or unknown: OX404
+--
+-- Caches elsewhere hear of it at the commit, by the hint `k:<key>`; writes look for themselves anyway.
+
+create or replace function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys
+language plpgsql
+as $$
+declare
+  v_now timestamptz := outbox.clock();
+  v_key outbox.keys;
+begin
+  p_caller := outbox.admit(p_caller);
+  select * into v_key from outbox.keys k where k.id = p_key for update;
+  if v_key.id is null or not outbox.sees(p_caller, v_key.team_id, v_key.project_id) then
+    perform outbox.refuse(404, 'Key not found');
+  end if;
+  if v_key.revoked_at is null then
+    update outbox.keys k set revoked_at = v_now where k.id = p_key returning * into v_key;
+    perform pg_notify('outbox_wake', 'k:' || p_key);
+    perform outbox.audit(p_caller, 'api_key.revoke', 'api_key', p_key::text, v_key.team_id, v_key.project_id);
+  end if;
+  return v_key;
+end
+$$;
