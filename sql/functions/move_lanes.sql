@@ -2,7 +2,8 @@
 --
 -- Locks the lanes in one order (queue, project, key). Queued again: the lane waits for it. Dead under `block`:
 -- the lane stops and says so once. Otherwise the next head is due; none → the lane goes, under its lock, after
--- looking in a statement of its own.
+-- looking in a statement of its own. The end of one that waited behind the head, or behind a block, is nothing to
+-- the lane.
 
 create or replace function outbox.move_lanes(p_items outbox.settling[], p_now timestamptz) returns void
 language plpgsql
@@ -18,7 +19,10 @@ begin
     from unnest(p_items) i
     join outbox.lanes l on l.id = i.lane
     join outbox.queues q on q.id = l.queue_id
-    where l.job_id = i.job_id or l.job_id is null
+    where l.job_id = i.job_id
+      or (l.job_id is null and coalesce(l.blocked_by = i.job_id, true) and not exists (
+        select from outbox.ready r where r.queue_id = l.queue_id and r.lane = l.id and r.priority = i.priority
+          and (r.run_at, r.job_id) < (i.run_at, i.job_id)))
     order by l.queue_id, l.project_id, l.key
   loop
     if v_lane.state = 'queued' then

@@ -1,0 +1,17 @@
+-- outbox.restartable(jobs, lanes) -> those that may be queued anew: their lane is one of these, their key is free
+
+create or replace function outbox.restartable(p_jobs uuid[], p_lanes bigint[]) returns uuid[]
+language plpgsql
+as $$
+begin
+  return array(
+    select u.id
+    from unnest(p_jobs) u(id)
+    cross join lateral (select j.* from outbox.jobs j where j.id = u.id) j
+    left join outbox.lanes l on l.queue_id = j.queue_id and l.project_id = j.project_id and l.key = j.ordering_key
+    where (j.ordering_key is null or l.id = any (p_lanes))
+      and (j.unique_key is null or not exists (select from outbox.job_keys k
+        where k.project_id = j.project_id and k.queue_id = j.queue_id and k.key = j.unique_key and k.job_id <> j.id))
+    order by u.id);
+end
+$$;
