@@ -99,17 +99,22 @@ def copy(binaries: Binaries, to: Path) -> Binaries:
     root = to / f"postgresql-{binaries.version}"
     target = root / package.name / prefix.name / binaries.folder.name
     if not root.exists():
+        for old in to.glob("postgresql-*"):
+            shutil.rmtree(old)
         making = to / f"{root.name}.new.{os.getpid()}"
-        inside = making / package.name / prefix.name
-        for part in ("bin", "lib", "share"):
-            if (prefix / part).is_dir():
-                shutil.copytree(prefix / part, inside / part, symlinks=True)
-        libs = package.with_name(package.name + ".libs")
-        if libs.is_dir():
-            shutil.copytree(libs, making / libs.name, symlinks=True)
-        _open_to_all(making)
+        _copy_package(package, prefix, making)
         making.rename(root)
     return Binaries(folder=target, version=binaries.version)
+
+
+def _copy_package(package: Path, prefix: Path, to: Path) -> None:
+    for part in ("bin", "lib", "share"):
+        if (prefix / part).is_dir():
+            shutil.copytree(prefix / part, to / package.name / prefix.name / part, symlinks=True)
+    libs = package.with_name(package.name + ".libs")
+    if libs.is_dir():
+        shutil.copytree(libs, to / libs.name, symlinks=True)
+    _open_to_all(to)
 
 
 def _folders() -> Iterator[Path]:

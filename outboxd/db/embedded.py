@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 LOG_BYTES = 10 * 2**20
 _LOG_KEPT = 5 * 2**20
-_LOG_CHECK = timedelta(seconds=5)
+_LOG_CHECK = timedelta(seconds=1)
 _READY_WITHIN = timedelta(minutes=10)  # crash recovery of a large log takes minutes
 _SOCKET_PATH_BYTES = 90  # the kernel's limit is 108, with room for what postgres appends
 _SOCKET = ".s.PGSQL.5432"
@@ -134,7 +134,7 @@ class Embedded:
         """Returns when the server has ended under us; keeps its log below 10 MiB meanwhile."""
         while self.alive():
             self.trim_log()
-            await asyncio.sleep(_LOG_CHECK.total_seconds() / 5)
+            await asyncio.sleep(_LOG_CHECK.total_seconds())
         log.error("postgres ended", log=str(self.log_file))
 
     def trim_log(self) -> None:
@@ -167,7 +167,9 @@ class Embedded:
 
     def _choose_programs(self) -> binaries.Binaries:
         chosen = binaries.choose(binaries.found(self._configured), cluster.major_of(self._pgdata))
-        if self._who.is_us or (self._who.can_run(chosen.postgres) and self._who.can_run(chosen.initdb)):
+        within_reach = all(map(self._who.can_run, (chosen.postgres, chosen.initdb)))
+        # What a frozen program unpacks is gone with it, and the server ends after it.
+        if within_reach and not getattr(sys, "frozen", False):
             return chosen
         return binaries.copy(chosen, self.data)
 

@@ -76,6 +76,8 @@ class Database:
             min_size=pool_min,
             max_size=pool_max,
             timeout=pool_timeout.total_seconds(),
+            # The pool would double its pauses up to minutes. Given up early, each request asks anew.
+            reconnect_timeout=pool_timeout.total_seconds(),
             configure=configure,
             open=False,
         )

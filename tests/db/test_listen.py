@@ -13,6 +13,7 @@ from outboxd.db import locks
 from outboxd.db.hints import Hint
 from outboxd.db.listen import Listener, Lock
 from tests.conftest import CrashServer
+from tests.proofs import proves
 from tests.proxy import Proxy
 from tests.waiting import until
 
@@ -171,6 +172,7 @@ async def test_a_lock_that_somebody_else_holds_is_left_to_them(
         await until(lambda: heard.listener.lock is not None)
 
 
+@proves("G7")
 async def test_where_listen_hears_nothing_the_boot_is_told(dsn: str) -> None:
     async with Proxy.before(dsn) as (proxy, through):
         proxy.black_hole()

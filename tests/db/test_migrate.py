@@ -17,6 +17,7 @@ from pytest_postgresql.executors import NoopExecutor
 from outboxd.db import migrate, schema, scripts
 from outboxd.errors import Broken, DatabaseUnavailable, SchemaError
 from tests import cluster
+from tests.proofs import proves
 from tests.waiting import until
 
 
@@ -81,6 +82,7 @@ async def test_a_second_run_does_nothing(empty_dsn: str, sql: Sql, admin: psycop
     assert _ask(admin, "select oid from pg_class where relname = 'all_things'") == first
 
 
+@proves("G11")
 @pytest.mark.parametrize("runs", [2, 10])
 async def test_many_at_once_apply_once_and_all_succeed(
     empty_dsn: str, sql: Sql, admin: psycopg.Connection, runs: int
@@ -143,9 +145,7 @@ async def test_killed_while_building_an_index_the_next_run_builds_it_again(
         await until(lambda: _ask(admin, "select count(*) from pg_index where not indisvalid") == 1)
         child.send_signal(signal.SIGKILL)
         child.wait()
-        admin.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where query like 'create index%'"
-        )
+        await until(lambda: not _running(admin, "create index concurrently"))
     assert _ask(admin, "select count(*) from pg_index where not indisvalid") == 1
 
     await migrate.migrate(empty_dsn, root=sql.root)
@@ -187,6 +187,7 @@ async def test_an_edited_migration_is_refused(empty_dsn: str, sql: Sql) -> None:
             await verb(empty_dsn, root=sql.root)
 
 
+@proves("G11")
 async def test_a_newer_database_is_refused_only_when_breaking(empty_dsn: str, sql: Sql) -> None:
     sql.write("migrations/0002_new.sql", "-- contract\ncreate table outbox.more ();")
     sql.write("functions/double.sql", _function("double", "p_x int", "select p_x + p_x"))
@@ -205,6 +206,7 @@ async def test_a_newer_database_is_refused_only_when_breaking(empty_dsn: str, sq
         await migrate.check(empty_dsn, root=sql.root)
 
 
+@proves("G11")
 async def test_an_older_release_leaves_newer_functions_alone(
     empty_dsn: str, sql: Sql, admin: psycopg.Connection
 ) -> None:

@@ -16,6 +16,7 @@ from outboxd.db import faults, rows
 from outboxd.db.pool import Database
 from outboxd.errors import Broken, DatabaseUnavailable
 from tests.conftest import CrashServer
+from tests.proofs import proves
 from tests.proxy import Proxy
 from tests.waiting import until
 
@@ -169,6 +170,23 @@ async def test_the_pool_comes_back_when_the_server_does(crash_server: CrashServe
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.slow
+async def test_a_long_outage_does_not_make_the_pool_sleepy(crash_server: CrashServer) -> None:
+    """With growing pauses the next attempt after 8 s would be 7 s away."""
+    async with Database.open(crash_server.dsn, pool_timeout=timedelta(milliseconds=500)) as db:
+        assert await _works(db)
+        crash_server.crash()
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            assert not await _works(db)
+
+        crash_server.resume()
+        started = time.monotonic()
+        await until(lambda: _works(db))
+
+    assert time.monotonic() - started < 2
+
+
 async def test_a_pool_opened_without_a_server_works_once_there_is_one(crash_server: CrashServer) -> None:
     crash_server.crash()
     async with Database.open(crash_server.dsn, pool_timeout=timedelta(milliseconds=300)) as db:
@@ -219,6 +237,7 @@ async def test_a_transaction_that_lost_against_another_is_repeated(db: Database)
     assert await db.run(body) == 3
 
 
+@proves("G7")
 async def test_prepared_statements_are_given_up_when_a_pooler_is_between(dsn: str) -> None:
     async with Database.open(dsn, pool_min=1, pool_max=1) as db:
         for _ in range(8):
