@@ -6,6 +6,7 @@ adapter has the methods of `raw.Raw`; they run in a process of their own (`drain
 
 import asyncio
 import importlib.metadata
+import logging
 import time
 from datetime import timedelta
 from typing import Any
@@ -20,18 +21,20 @@ def version(package: str) -> str:
 
 
 class Procrastinate:
-    """procrastinate on its psycopg connector: `defer_many`, one worker with `concurrency` = batch."""
+    """procrastinate on its psycopg connector: `batch_defer`, one worker with `concurrency` = batch."""
 
     name = "procrastinate"
 
     def __init__(self, dsn: str) -> None:
+        self.version = version("procrastinate")
         import procrastinate
 
-        self.version = version("procrastinate")
+        # A line a job is its default; a worker that has to be fast is told to be quiet.
+        logging.getLogger("procrastinate").setLevel(logging.WARNING)
         self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=dsn))
         self._seen = 0
 
-        @self._app.task(name="noop", pass_context=False)  # type: ignore[untyped-decorator]
+        @self._app.task(name="noop", pass_context=False)
         async def noop(body: str) -> None:
             self._seen += 1
 
@@ -53,8 +56,8 @@ class Procrastinate:
 
         asyncio.run(run())
 
-    def drain(self, jobs: int, batch: int) -> float:
-        """Seconds until its worker, told not to wait, has run them all and stopped."""
+    def drain(self, jobs: int, batch: int) -> tuple[int, float]:
+        """Until its worker, told not to wait, has run them all and stopped."""
 
         async def run() -> float:
             async with self._app.open_async():
@@ -62,32 +65,38 @@ class Procrastinate:
                 await self._app.run_worker_async(wait=False, concurrency=batch, install_signal_handlers=False)
                 return time.perf_counter() - start
 
-        taken = asyncio.run(run())
-        if self._seen != jobs:
-            raise RuntimeError(f"{self._seen} of {jobs} jobs ran")
-        return taken
+        seconds = asyncio.run(run())
+        return self._seen, seconds
 
 
 class PgQueuer:
-    """pgqueuer on asyncpg, its documented fast driver: batch enqueue, `run` in drain mode."""
+    """pgqueuer on asyncpg and uvloop, as its own command runs it: batch enqueue, `run` in drain mode.
+
+    With its recommended autovacuum settings, and 500 a batch, where it was fastest of 100, 500 and 1,000.
+    """
 
     name = "pgqueuer"
+    batch = 500
 
     def __init__(self, dsn: str) -> None:
+        self.version = version("pgqueuer")
         import asyncpg
         import pgqueuer
+        import uvloop
 
-        self.version = version("pgqueuer")
-        self._lib, self._driver, self._dsn, self._seen = pgqueuer, asyncpg, dsn, 0
+        self._lib, self._driver, self._run, self._dsn = pgqueuer, asyncpg, uvloop.run, dsn
+        self._seen = 0
 
     async def _connect(self) -> Any:
         return self._lib.AsyncpgDriver(await self._driver.connect(_url(self._dsn)))
 
     def setup(self) -> None:
         async def run() -> None:
-            await self._lib.Queries(await self._connect()).install()
+            queries = self._lib.Queries(await self._connect())
+            await queries.install()
+            await queries.optimize_autovacuum()
 
-        asyncio.run(run())
+        self._run(run())
 
     def enqueue(self, jobs: int, payload: str) -> None:
         async def run() -> None:
@@ -96,30 +105,28 @@ class PgQueuer:
                 n = min(1000, jobs - at)
                 await queries.enqueue(["noop"] * n, [payload.encode()] * n, [0] * n)
 
-        asyncio.run(run())
+        self._run(run())
 
-    def drain(self, jobs: int, batch: int) -> float:
-        """Seconds until its worker in drain mode has run them all and stopped."""
+    def drain(self, jobs: int, batch: int) -> tuple[int, float]:
+        """Until its worker in drain mode has run them all and stopped."""
 
         async def run() -> float:
+            from pgqueuer.types import QueueExecutionMode
+
             queuer = self._lib.PgQueuer(await self._connect())
 
-            @queuer.entrypoint("noop")  # type: ignore[untyped-decorator]
+            @queuer.entrypoint("noop")
             async def noop(job: Any) -> None:
                 self._seen += 1
 
-            from pgqueuer.types import QueueExecutionMode
-
             start = time.perf_counter()
             await queuer.run(
-                dequeue_timeout=timedelta(seconds=1), batch_size=batch, mode=QueueExecutionMode.drain
+                dequeue_timeout=timedelta(seconds=1), batch_size=max(batch, self.batch), mode=QueueExecutionMode.drain
             )
             return time.perf_counter() - start
 
-        taken = asyncio.run(run())
-        if self._seen != jobs:
-            raise RuntimeError(f"{self._seen} of {jobs} jobs ran")
-        return taken
+        seconds = self._run(run())
+        return self._seen, seconds
 
 
 def _url(dsn: str) -> str:

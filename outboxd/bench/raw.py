@@ -44,19 +44,19 @@ class Raw:
 
     def enqueue(self, jobs: int, payload: str) -> None:
         with psycopg.connect(self._dsn, autocommit=True) as conn:
-            for _ in range(0, jobs, 1000):
-                conn.execute(_ENQUEUE, [payload, min(1000, jobs)])
+            for done in range(0, jobs, 1000):
+                conn.execute(_ENQUEUE, [payload, min(1000, jobs - done)])
 
-    def drain(self, jobs: int, batch: int) -> float:
-        """Seconds to claim and complete that many, batch by batch."""
+    def drain(self, jobs: int, batch: int) -> tuple[int, float]:
+        """How many were claimed and completed, batch by batch, until nothing was left; in how many seconds."""
         with psycopg.connect(self._dsn, autocommit=True) as conn:
             start = time.perf_counter()
             done, hint = 0, "-infinity"
-            while done < jobs:
+            while True:
                 rows = conn.execute(_CLAIM, [hint, batch]).fetchall()
                 if not rows:
                     break
                 conn.execute(_DONE, [[row[0] for row in rows]])
                 done += len(rows)
                 hint = str(rows[0][1])
-            return time.perf_counter() - start
+            return done, time.perf_counter() - start

@@ -1,0 +1,72 @@
+"""What a benchmark's database holds before a measure begins: projects, a queue, a route, a backlog."""
+
+from collections.abc import Sequence
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+QUEUE = "bench"
+HANDLER = "bench"
+EVENT = "bench.event"
+_BATCH = 1000
+
+_TEAM = "select outbox.make_team(outbox.me(), 'bench')"
+_PROJECT = "select outbox.make_project(outbox.me(), (select id from outbox.teams where name = 'bench'), %s)"
+_PROJECTS = "select id from outbox.projects order by number"
+_ENQUEUE = """
+select count(*) from generate_series(%s::int, %s::int) n
+cross join lateral outbox.enqueue(outbox.me(), %s, %s, (%s::uuid[])[1 + n %% %s::int]) j
+"""
+_PUBLISH = "select count(*) from outbox.publish_many(%s)"
+
+
+def prepare(dsn: str, *, lease_size: int = 100, projects: int = 1) -> list[UUID]:
+    """A team, its projects, and one queue with one handler and a route; ids of the projects."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("select outbox.make_partitions()")
+        conn.execute(_TEAM)
+        for n in range(projects):
+            conn.execute(_PROJECT, [f"bench {n}"])
+        conn.execute("select outbox.open_queue(%s, %s)", [QUEUE, HANDLER])
+        conn.execute("select outbox.configure_queue(outbox.me(), %s, %s)", [QUEUE, Jsonb({"leaseSize": lease_size})])
+        conn.execute("insert into outbox.handlers values (%s, true, 'bench', now()) on conflict do nothing", [HANDLER])
+        conn.execute("select outbox.add_route(outbox.me(), %s, %s)", [EVENT, QUEUE])
+        return [row[0] for row in conn.execute(_PROJECTS)]
+
+
+def enqueue(dsn: str, jobs: int, payload: str, projects: Sequence[UUID], batch: int = _BATCH) -> None:
+    """Direct jobs, spread over the projects in turn, `batch` a transaction."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        for at in range(0, jobs, batch):
+            n = min(batch, jobs - at)
+            conn.execute(_ENQUEUE, [at, at + n - 1, QUEUE, payload, list(projects), len(projects)])
+
+
+def publish(dsn: str, events: int, payload: str, project: UUID, *, keys: int = 0, batch: int = 100) -> None:
+    """Events with one job each, `batch` a transaction; `keys` > 0: in that many lanes in turn."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        for at in range(0, events, batch):
+            made = [_event(payload, project, n % keys if keys else None) for n in range(at, min(at + batch, events))]
+            conn.execute(_PUBLISH, [made])
+
+
+def number(dsn: str, project: UUID) -> None:
+    """Until every event has its position, and every keyed job its place."""
+    call: LiteralString = "select coalesce(sum(numbered), 0) from outbox.sequence(array[%s]::uuid[])"
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        while _one(conn.execute(call, [project])):
+            pass
+        while _one(conn.execute("select count(*) from outbox.unplaced")):
+            conn.execute("select count(*) from outbox.place(%s)", [project])
+
+
+def _event(payload: str, project: UUID, key: int | None) -> Jsonb:
+    lane = "" if key is None else f'"orderingKey":"{key}",'
+    return Jsonb(f'{{"eventType":"{EVENT}","projectId":"{project}",{lane}"payload":{payload}}}', dumps=str.encode)
+
+
+def _one(cur: psycopg.Cursor[tuple[int]]) -> int:
+    row = cur.fetchone()
+    return 0 if row is None else int(row[0])
