@@ -718,6 +718,8 @@ CREATE INDEX routes_pattern ON outbox.routes USING btree (pattern);
 CREATE INDEX routes_scope ON outbox.routes USING btree (project_id, team_id);
 CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 
+-- function outbox.add_handler(p_caller outbox.caller, p_name text, p_open boolean DEFAULT true) returns boolean volatile security definer
+-- function outbox.add_route(p_caller outbox.caller, p_pattern text, p_queue text, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns uuid volatile security definer
 -- function outbox.admit(p_caller outbox.caller) returns outbox.caller stable
 -- function outbox.advance_lane(p_lane bigint) returns void volatile
 -- function outbox.announce(p_project uuid, p_type text, p_payload jsonb) returns void volatile
@@ -735,9 +737,14 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.cancel_many(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
 -- function outbox.candidates(p_type text) returns text[] immutable
 -- function outbox.carry_epoch(p_stream outbox.streams) returns outbox.streams volatile
+-- function outbox.cause_of(p_job uuid, p_now timestamp with time zone) returns jsonb stable
+-- function outbox.change_route(p_caller outbox.caller, p_route uuid, p_options jsonb) returns void volatile security definer
 -- function outbox.check_filter(p_filter jsonb) returns void volatile
--- function outbox.check_incoming(p_row outbox.incoming, p_now timestamp with time zone) returns void stable
+-- function outbox.check_handler(p_name text) returns void stable
+-- function outbox.check_incoming(p_row outbox.incoming, p_now timestamp with time zone, p_which text) returns void stable
 -- function outbox.check_job(p_job outbox.jobs, p_options jsonb, p_now timestamp with time zone) returns void volatile
+-- function outbox.check_route(p_route outbox.routes) returns void volatile
+-- function outbox.check_settings(p_settings jsonb) returns void volatile
 -- function outbox.claim(p_worker uuid, p_limit integer, p_spots outbox.spot[] DEFAULT NULL::outbox.spot[]) returns SETOF outbox.claimed volatile security definer
 -- function outbox.claim_job_key(p_job outbox.jobs) returns uuid volatile
 -- function outbox.claim_lanes(p_spots outbox.spot[], p_limit integer, p_now timestamp with time zone) returns outbox.ready[] volatile
@@ -753,10 +760,12 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.close_leases(p_items outbox.settling[]) returns void volatile
 -- function outbox.cluster() returns text stable
 -- function outbox.conclude(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
+-- function outbox.configure_queue(p_caller outbox.caller, p_queue text, p_settings jsonb) returns outbox.queues volatile security definer
 -- function outbox.dead_leases(p_limit integer) returns uuid[] volatile
 -- function outbox.decide(p_items outbox.settling[], p_now timestamp with time zone) returns outbox.settling[] volatile
 -- function outbox.due_queues(p_worker uuid, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.effective_scopes(p_scopes text[]) returns text[] immutable
+-- function outbox.end_each(p_jobs uuid[], p_now timestamp with time zone) returns integer volatile
 -- function outbox.end_jobs(p_caller outbox.caller, p_items outbox.settling[], p_outcome text, p_reason text, p_now timestamp with time zone) returns void volatile
 -- function outbox.end_over(p_job uuid, p_now timestamp with time zone) returns integer volatile
 -- function outbox.enlist(p_name text, p_handlers text[], p_queues text[] DEFAULT NULL::text[], p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(worker_id uuid, lock_no integer, beat_every interval, dead_after interval) volatile security definer
@@ -768,6 +777,8 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.filter_time(p_value jsonb) returns timestamp with time zone stable
 -- function outbox.find_job(p_caller outbox.caller, p_job uuid) returns outbox.jobs stable
 -- function outbox.find_project(p_caller outbox.caller, p_project uuid) returns outbox.projects stable
+-- function outbox.find_queue(p_name text) returns outbox.queues stable
+-- function outbox.find_route(p_caller outbox.caller, p_route uuid) returns outbox.routes volatile
 -- function outbox.fingerprint(p_type text, p_subject text, p_payload jsonb) returns bytea immutable
 -- function outbox.hasten(p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns integer volatile
 -- function outbox.hasten_lanes(p_jobs uuid[], p_lanes bigint[], p_now timestamp with time zone) returns void volatile
@@ -781,7 +792,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.ingest_keys(p_rows outbox.incoming[], p_refused integer[], p_now timestamp with time zone) returns outbox.verdict[] volatile
 -- function outbox.ingest_refuse(p_rows outbox.incoming[], p_now timestamp with time zone) returns outbox.verdict[] volatile
 -- function outbox.ingest_routes(p_project uuid, p_team uuid, p_type text, p_payload jsonb) returns SETOF outbox.routes stable
--- function outbox.ingest_unwind(p_rows outbox.incoming[], p_verdicts outbox.verdict[], p_refused integer[]) returns outbox.verdict[] volatile
+-- function outbox.ingest_unwind(p_rows outbox.incoming[], p_verdicts outbox.verdict[]) returns outbox.verdict[] volatile
 -- function outbox.is_daemon() returns boolean stable
 -- function outbox.job_of(p_payload jsonb, p_options jsonb, p_now timestamp with time zone) returns outbox.jobs volatile
 -- function outbox.job_state(p_job uuid) returns TABLE(state text, place text, queue_id integer, run_at timestamp with time zone, lane bigint, attempt integer, no integer, series integer, held text, lease_id uuid, worker_id uuid, since timestamp with time zone, outcome text, class text) stable
@@ -795,9 +806,17 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit integer, p_now timestamp with time zone) returns SETOF outbox.spot volatile
 -- function outbox.lost_before(p_job uuid, p_no integer) returns boolean stable
 -- function outbox.make_partitions(p_ahead integer DEFAULT 3) returns integer volatile
+-- function outbox.make_project(p_caller outbox.caller, p_team uuid, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb) returns uuid volatile
+-- function outbox.make_team(p_caller outbox.caller, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb) returns uuid volatile
+-- function outbox.match_routes(p_project uuid, p_type text, p_payload jsonb DEFAULT '{}'::jsonb) returns TABLE(route_id uuid, queue text, handler text, decides boolean, enabled boolean) stable security definer
 -- function outbox.me() returns outbox.caller stable security definer
+-- function outbox.mint_key(p_caller outbox.caller, p_hash bytea, p_prefix text, p_team uuid, p_project uuid, p_scopes text[], p_name text DEFAULT NULL::text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) returns outbox.keys volatile
+-- function outbox.most_routes(p_team uuid, p_project uuid) returns integer stable
 -- function outbox.move_lanes(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
+-- function outbox.ms(p_at timestamp with time zone) returns bigint immutable
 -- function outbox.native_key(p_row outbox.incoming) returns text stable
+-- function outbox.need_open_handler(p_handler text) returns void stable
+-- function outbox.need_operator(p_caller outbox.caller) returns void volatile
 -- function outbox.need_read_committed() returns void volatile
 -- function outbox.need_reason(p_reason text) returns void volatile
 -- function outbox.need_retryable(p_job outbox.jobs, p_state text, p_place text) returns void volatile
@@ -807,6 +826,8 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.open_stream(p_project uuid) returns void volatile
 -- function outbox.outlived(p_limit integer, p_now timestamp with time zone) returns uuid[] volatile
 -- function outbox.partitions_end(p_parent text) returns timestamp with time zone stable
+-- function outbox.pausable_project(p_caller outbox.caller, p_project uuid) returns uuid stable
+-- function outbox.pause(p_caller outbox.caller, p_queue text, p_project uuid DEFAULT NULL::uuid, p_until timestamp with time zone DEFAULT NULL::timestamp with time zone, p_reason text DEFAULT NULL::text) returns timestamp with time zone volatile security definer
 -- function outbox.paused_shares(p_queue integer, p_now timestamp with time zone) returns uuid[] stable
 -- function outbox.payload(p_worker uuid, p_lease uuid, p_job uuid) returns jsonb stable security definer
 -- function outbox.pick_jobs(p_caller outbox.caller, p_filter jsonb, p_states text[], p_limit integer) returns TABLE(job_id uuid, state text, matched integer) volatile
@@ -815,33 +836,44 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.poll(p_worker uuid DEFAULT NULL::uuid) returns TABLE(due_queues integer[], next_due timestamp with time zone, pending boolean, unplaced boolean, leases_open boolean, to_reap boolean, to_stage boolean, next_tick timestamp with time zone) volatile security definer
 -- function outbox.producer_project(p_project uuid) returns uuid stable
 -- function outbox.publish(p_type text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_key text DEFAULT NULL::text, p_subject text DEFAULT NULL::text, p_ordering_key text DEFAULT NULL::text, p_source_event_id text DEFAULT NULL::text, p_session uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_priority integer DEFAULT 0, p_metadata jsonb DEFAULT '{}'::jsonb, p_traceparent text DEFAULT NULL::text, p_generate boolean DEFAULT true) returns uuid volatile security definer
+-- function outbox.publish_caused(p_worker uuid, p_lease uuid, p_job uuid, p_events jsonb) returns TABLE(event_id uuid, project_id uuid, jobs jsonb) volatile security definer
 -- function outbox.publish_many(p_events jsonb[], p_project uuid DEFAULT NULL::uuid) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile security definer
 -- function outbox.publish_rows(p_rows outbox.incoming[]) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile
 -- function outbox.purge(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
+-- function outbox.queue_settings(p_queue outbox.queues, p_settings jsonb) returns outbox.queues volatile
 -- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.redrive(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_rate numeric DEFAULT 10, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
 -- function outbox.redrive_jobs(p_caller outbox.caller, p_jobs uuid[], p_states text[], p_rate numeric, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.refuse(p_status integer, p_detail text, p_code text DEFAULT NULL::text) returns void volatile
 -- function outbox.release(p_worker uuid, p_lease uuid, p_jobs uuid[] DEFAULT NULL::uuid[], p_reason text DEFAULT 'released'::text) returns integer volatile security definer
+-- function outbox.remove_handler(p_caller outbox.caller, p_name text) returns boolean volatile security definer
+-- function outbox.remove_route(p_caller outbox.caller, p_route uuid) returns boolean volatile security definer
 -- function outbox.report(p_worker uuid, p_lease uuid, p_job uuid, p_progress jsonb DEFAULT NULL::jsonb, p_checkpoint jsonb DEFAULT NULL::jsonb) returns void volatile security definer
 -- function outbox.requeue(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.restart(p_caller outbox.caller, p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns outbox.settling[] volatile
 -- function outbox.restartable(p_jobs uuid[], p_lanes bigint[]) returns uuid[] volatile
+-- function outbox.resume(p_caller outbox.caller, p_queue text, p_project uuid DEFAULT NULL::uuid) returns boolean volatile security definer
 -- function outbox.retake_keys(p_jobs uuid[]) returns void volatile
 -- function outbox.retire(p_worker uuid) returns integer volatile security definer
 -- function outbox.retry(p_caller outbox.caller, p_job uuid, p_reason text DEFAULT NULL::text) returns TABLE(before text, after text, series integer) volatile security definer
 -- function outbox.retry_cancelled(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.retry_failed(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
+-- function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
+-- function outbox.route_options(p_route outbox.routes, p_options jsonb, p_also text[] DEFAULT '{}'::text[]) returns outbox.routes volatile
+-- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
+-- function outbox.row_changes(p_old jsonb, p_new jsonb) returns jsonb immutable
 -- function outbox.scope_openers(p_scope text) returns text[] immutable
 -- function outbox.sees(p_caller outbox.caller, p_team uuid, p_project uuid) returns boolean immutable
 -- function outbox.sequence(p_projects uuid[], p_limit integer DEFAULT 1000, p_hints bigint[] DEFAULT NULL::bigint[]) returns TABLE(project_id uuid, head bigint, numbered integer, keyed integer, last_id bigint) volatile
+-- function outbox.set_gate(p_old outbox.queues, p_new outbox.queues) returns void volatile
 -- function outbox.setting(p_name text, p_fallback text) returns text stable
 -- function outbox.settle(p_worker uuid, p_results jsonb) returns TABLE(job_id uuid, lease_id uuid, accepted boolean, state text, due_at timestamp with time zone, note text) volatile security definer
 -- function outbox.settle_items(p_worker uuid, p_results jsonb) returns outbox.settling[] volatile
 -- function outbox.settle_open(p_worker uuid, p_items outbox.settling[]) returns outbox.settling[] volatile
 -- function outbox.settle_refused(p_worker uuid, p_items outbox.settling[], p_accepted integer[]) returns TABLE(ord integer, job_id uuid, lease_id uuid, accepted boolean, state text, due_at timestamp with time zone, note text) volatile
 -- function outbox.settle_whole(p_worker uuid, p_items outbox.settling[], p_now timestamp with time zone) returns uuid[] volatile
+-- function outbox.shares_waiting(p_queue integer) returns integer stable
 -- function outbox.snooze(p_caller outbox.caller, p_job uuid, p_until timestamp with time zone, p_reason text DEFAULT NULL::text) returns timestamp with time zone volatile security definer
 -- function outbox.snooze_keyed(p_job uuid, p_lane bigint, p_until timestamp with time zone, p_held text) returns void volatile
 -- function outbox.stage(p_limit integer DEFAULT 1000, p_hint timestamp with time zone DEFAULT NULL::timestamp with time zone) returns TABLE(queue text, handler text, n integer) volatile
@@ -862,3 +894,16 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.uuid7_time(p_id uuid) returns timestamp with time zone immutable
 -- function outbox.wake_gated(p_handlers text[]) returns void volatile
 -- function outbox.wake_queues(p_queues integer[]) returns void volatile
+-- function outbox.weigh(p_caller outbox.caller, p_queue text, p_project uuid, p_weight integer) returns void volatile security definer
+-- function outbox.why(p_job uuid) returns TABLE(rank integer, reason text, detail text, until timestamp with time zone) stable security definer
+-- function outbox.why_lane(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.why_not_due(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.why_over(p_job outbox.jobs, p_state text) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.why_paused(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.why_pinned(p_older interval DEFAULT '00:01:00'::interval) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.why_room(p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.why_running(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.why_will_end(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.why_worker(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.wrong_backoff(p_policy jsonb) returns text immutable
+-- function outbox.wrong_rate(p_rate jsonb) returns text immutable

@@ -1,8 +1,9 @@
--- outbox.check_incoming(row, now): raises OX400 or OX413 for what no door may let in
+-- outbox.check_incoming(row, now, which): raises OX400 or OX413 for what no door may let in
 --
 -- HTTP has checked all of this before; for SQL producers it is the only check.
 
-create or replace function outbox.check_incoming(p_row outbox.incoming, p_now timestamptz) returns void
+drop function if exists outbox.check_incoming;
+create function outbox.check_incoming(p_row outbox.incoming, p_now timestamptz, p_which text) returns void
 language plpgsql stable
 as $$
 declare
@@ -15,7 +16,7 @@ begin
     when p_row.type like 'outboxd.%' then 'p_type: outboxd.* is reserved'
     when char_length(p_row.subject) > 255 then 'p_subject: at most 255 characters'
     when char_length(p_row.ordering_key) not between 1 and 255 then 'p_ordering_key: 1 to 255 characters'
-    when char_length(p_row.event_key) > 270 then 'p_key: at most 255 characters'
+    when p_row.event_key = 'key:v1:' or char_length(p_row.event_key) > 262 then 'p_key: 1 to 255 characters'
     when char_length(p_row.source_event_id) > 512 then 'p_source_event_id: at most 512 characters'
     when p_row.priority is not null and p_row.priority not between -100 and 100 then 'p_priority: -100 to 100'
     when jsonb_typeof(p_row.metadata) <> 'object' then 'p_metadata: an object'
@@ -29,11 +30,12 @@ begin
       or p_row.expires_at <= coalesce(p_row.run_at, p_now)) then 'p_expires_at: later than p_run_at'
   end;
   if v_wrong is not null then
-    perform outbox.refuse(400, v_wrong);
+    perform outbox.refuse(400, p_which || v_wrong);
   end if;
   v_limit := coalesce(nullif(current_setting('outbox.max_event_bytes', true), ''), '5242880')::bigint;
-  if pg_column_size(p_row.payload) > v_limit / 4 and octet_length(p_row.payload::text) > v_limit then
-    perform outbox.refuse(413, format('p_payload: at most %s bytes', v_limit));
+  -- What comes from a table may be compressed, to a ninetieth at most.
+  if pg_column_size(p_row.payload) > v_limit / 100 and octet_length(p_row.payload::text) > v_limit then
+    perform outbox.refuse(413, format('%sp_payload: at most %s bytes', p_which, v_limit));
   end if;
 end
 $$;

@@ -15,6 +15,7 @@ declare
   v_worker outbox.workers := outbox.live_worker(p_worker);
   v_now timestamptz := outbox.clock();
   v_spots outbox.spot[] := p_spots;
+  v_keyed int;
   v_taken outbox.ready[];
 begin
   perform outbox.need_read_committed();
@@ -22,15 +23,24 @@ begin
     perform outbox.refuse(400, 'p_limit: 1 to 500');
   end if;
   if v_spots is null then
-    v_spots := array(select row(s.queue_id, s.lane, s.priority, s.run_at, p_limit)::outbox.spot
-      from outbox.look(p_worker, null, null, 32) s);
+    -- By weight, in an order that is drawn by weight: a first spot that is never empty starves nobody.
+    v_spots := array(select row(s.queue_id, s.lane, s.priority, s.run_at,
+        case when s.lane = 0 then p_limit
+          else ceil(p_limit * s.want::numeric / sum(s.want) filter (where s.lane > 0) over ()) end)::outbox.spot
+      from outbox.look(p_worker, null, null, 32) s order by -ln(1 - random()) / s.want);
   end if;
   v_spots := outbox.claim_room(v_worker, v_spots, v_now);
+  -- Half of it for each kind when both wait; the odd one is drawn, or a claim of one would starve a kind.
+  v_keyed := case when exists (select from unnest(v_spots) s where s.lane > 0)
+    then floor(p_limit / 2.0 + random()) else p_limit end;
   -- A round that met only jobs past their time has ended them: the next one sees what stood behind.
   for v_round in 1 .. 10 loop
     exit when cardinality(v_spots) = 0;
-    v_taken := outbox.claim_lanes(v_spots, p_limit, v_now);
+    v_taken := outbox.claim_lanes(v_spots, v_keyed, v_now);
     v_taken := v_taken || outbox.claim_ready(v_spots, p_limit - cardinality(v_taken), v_now);
+    if cardinality(v_taken) = 0 and v_keyed < p_limit then
+      v_taken := outbox.claim_lanes(v_spots, p_limit, v_now);
+    end if;
     exit when cardinality(v_taken) = 0;
     v_taken := outbox.claim_live(v_taken, v_now);
     if cardinality(v_taken) > 0 then

@@ -1,8 +1,8 @@
 -- outbox.claim_lanes(spots, limit, now) -> the heads of due lanes, taken out of `ready`; their lanes stay locked
 --
--- Oldest due first, at most half of the claim when unkeyed work waits too. The heads are read in a second
--- statement: its snapshot is younger than the lock, or a row committed just before would be missed. Whoever
--- touches a keyed job locks its lane first, so a head is there to be taken; a lane found empty is closed.
+-- Oldest due first. The heads are read in a second statement: its snapshot is younger than the lock, or a row
+-- committed just before would be missed. Whoever touches a keyed job locks its lane first, so a head is there to
+-- be taken; a lane found empty is closed.
 
 create or replace function outbox.claim_lanes(p_spots outbox.spot[], p_limit int, p_now timestamptz)
 returns outbox.ready[]
@@ -10,11 +10,9 @@ language plpgsql
 as $$
 declare
   v_lanes bigint[];
-  v_limit int := case when exists (select from unnest(p_spots) s where s.lane > 0)
-    then greatest(p_limit / 2, 1) else p_limit end;
   v_taken outbox.ready[];
 begin
-  if not exists (select from unnest(p_spots) s where s.lane = 0) then
+  if p_limit <= 0 or not exists (select from unnest(p_spots) s where s.lane = 0) then
     return '{}';
   end if;
   v_lanes := array(
@@ -26,7 +24,7 @@ begin
         and not k.project_id = any (outbox.paused_shares(s.queue_id, p_now))
       order by k.due_at limit s.want for update skip locked) l
     where s.lane = 0
-    limit v_limit);
+    limit p_limit);
   with taken as (
     delete from outbox.ready d where d.ctid = any (array(
       select h.ctid

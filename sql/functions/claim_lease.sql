@@ -48,10 +48,11 @@ begin
     delete from outbox.job_keys k
     where k.job_id = any (array(select s.job_id from sorted s where s.unique_until = 'started'))
   ), spent as (
-    update outbox.gates g set filled_at = p_now, tokens = coalesce(outbox.tokens(q, g, p_now), 0) - u.n
+    -- Never back in time: what an earlier claim counted as filled would be filled twice.
+    update outbox.gates g set filled_at = greatest(g.filled_at, p_now), tokens = outbox.tokens(q, g, p_now) - u.n
     from (select s.queue_id, count(*) as n from sorted s group by s.queue_id) u
     join outbox.queues q on q.id = u.queue_id
-    where g.queue_id = u.queue_id
+    where g.queue_id = u.queue_id and q.rate_per_second is not null
   ), in_hand as (
     update outbox.lanes l set lease_id = s.lease_id, job_id = s.job_id, held = null
     from sorted s where s.keyed and l.id = s.lane
@@ -66,8 +67,9 @@ begin
     coalesce(s.request_id, s.event_request), coalesce(s.traceparent, s.event_trace), s.watched, s.queue_id,
     coalesce(s.hops, 0)::int
   from sorted s
-  -- Under 2 kB a value is stored as it is; above, its stored size may be a compressed one.
-  cross join lateral (select case when pg_column_size(s.payload) <= 2000 then pg_column_size(s.payload)
+  -- What is small and stored as it is needs no text to be measured by.
+  cross join lateral (select case when pg_column_size(s.payload) <= 2000
+      and pg_column_compression(s.payload) is null then pg_column_size(s.payload)
     else octet_length(s.payload::text) end as bytes) z
   left join lateral (select a.key_id, a.actor from outbox.attempts a
     where s.series > 0 and a.job_id = s.job_id and a.outcome = 'retried' order by a.no desc limit 1) a on true

@@ -27,9 +27,9 @@ begin
     where outbox.claims_from(p_worker, q, p_now)
       and (q.id = any (v_gated) or (q.concurrency is null and q.rate_per_second is null))
   ), asked as (
-    -- More asked than there is room for: an equal part for each spot, in their order.
+    -- More asked than there is room for: each spot's part of it, in their order.
     select s.*, r.n as room, case when sum(s.want) over queue <= r.n then s.want
-      else least(s.want, ceil(r.n / count(*) over queue)) end as part
+      else ceil(r.n * s.want / sum(s.want) over queue) end as part
     from unnest(p_spots) with ordinality s(queue_id, lane, priority, run_at, want, at)
     join room r on r.id = s.queue_id
     where cardinality(outbox.paused_shares(s.queue_id, p_now)) = 0 or s.lane = 0 or not exists (

@@ -1,4 +1,6 @@
 -- outbox.dead_leases(limit) -> leases to take back, locked: of fenced or vanished workers, or past their time
+--
+-- In an order that is drawn: leases that cannot be taken back must not stand in front of those that can.
 
 create or replace function outbox.dead_leases(p_limit int) returns uuid[]
 language plpgsql
@@ -10,6 +12,6 @@ begin
     select l.id from outbox.leases l
     where l.deadline_at <= v_now or l.expires_at <= v_now
       or not exists (select from outbox.workers w where w.id = l.worker_id and w.fenced_at is null)
-    order by l.id limit p_limit for update skip locked);
+    order by random() limit p_limit for update skip locked);
 end
 $$;

@@ -35,5 +35,8 @@ begin
   where outbox.is_daemon()
   on conflict (name) do nothing;
   return query select v_worker.id, v_worker.lock_no, v_worker.beat_every, 5 * v_worker.beat_every;
+exception
+  when data_exception or check_violation then
+    perform outbox.refuse(400, 'enlist: ' || sqlerrm);
 end
 $$;

@@ -1,7 +1,8 @@
 -- outbox.expire(limit) -> how many jobs were ended that nobody may start any more
 --
 -- By `expiries` those with an end of their own, by age all others: an id older than hold_days has no deadline
--- left, since whatever was given a later one stands in `expiries`. Whatever the queue does, also paused.
+-- left, since whatever was given a later one stands in `expiries`. Whatever the queue does, also paused. Lanes
+-- are locked first, in one order. One that cannot be ended does not stop the others: it is tried again in a minute.
 
 drop function if exists outbox.expire;
 create function outbox.expire(p_limit int default 1000) returns int
@@ -11,8 +12,6 @@ as $$
 declare
   v_now timestamptz := outbox.clock();
   v_jobs uuid[];
-  v_job uuid;
-  v_ended int := 0;
 begin
   perform outbox.need_read_committed();
   with due as (
@@ -23,9 +22,14 @@ begin
   )
   select coalesce(array_agg(d.job_id), '{}') into v_jobs from due d;
   v_jobs := v_jobs || outbox.outlived(p_limit, v_now);
-  foreach v_job in array v_jobs loop
-    v_ended := v_ended + outbox.end_over(v_job, v_now);
-  end loop;
-  return v_ended;
+  if cardinality(v_jobs) = 0 then
+    return 0;
+  end if;
+  perform from unnest(v_jobs) u(id)
+  cross join lateral (select j.queue_id, j.project_id, j.ordering_key from outbox.jobs j
+    where j.id = u.id and j.ordering_key is not null) j
+  join outbox.lanes l on l.queue_id = j.queue_id and l.project_id = j.project_id and l.key = j.ordering_key
+  order by l.queue_id, l.project_id, l.key for update of l;
+  return outbox.end_each(v_jobs, v_now);
 end
 $$;

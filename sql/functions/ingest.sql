@@ -1,8 +1,8 @@
 -- outbox.ingest(rows, again) -> a verdict per row, with the jobs it made
 --
 -- The one core under every door. A foreseeable refusal is a verdict: nothing of a refused unit is stored and
--- its neighbours do not notice. Status 0: the row's key belongs to a unit that was refused in this call, run
--- it again. Anything unforeseen raises, and the caller isolates it. `again`: these ids may have been stored
+-- its neighbours do not notice. Status 0: a key of its unit belongs to one that was refused in this call; nothing of it
+-- is stored, run it again. Anything unforeseen raises, and the caller isolates it. `again`: these ids may have been stored
 -- by a call whose COMMIT answer was lost; those that exist are answered as stored, not as duplicates.
 -- Only inserts: no lock that another producer could wait on, except that of an equal event key.
 
@@ -26,8 +26,10 @@ begin
   end if;
   if exists (select from unnest(p_rows) r where r.event_key is not null) then
     v_verdicts := v_verdicts || outbox.ingest_keys(p_rows, v_refused, v_now);
+    if exists (select from unnest(v_verdicts) v where v.status >= 400) then
+      v_verdicts := outbox.ingest_unwind(p_rows, v_verdicts);
+    end if;
     v_refused := array(select distinct v.unit from unnest(v_verdicts) v where v.status >= 400);
-    v_verdicts := outbox.ingest_unwind(p_rows, v_verdicts, v_refused);
   end if;
   if cardinality(v_verdicts) > 0 then
     v_new := array(select r from unnest(p_rows) r
@@ -48,7 +50,7 @@ begin
   end if;
 
   return query
-  select r.ord, r.unit, coalesce(v.status, u.status, 201), coalesce(v.event_id, case when u.status is null then r.id end),
+  select r.ord, r.unit, coalesce(v.status, u.status, 201), coalesce(v.event_id, case when coalesce(v.status, u.status) is null then r.id end),
     coalesce(v.duplicate, false), coalesce(v.differs, false), coalesce(v.error, u.error), coalesce(v.code, u.code),
     v_now, coalesce(v_made -> r.ord::text, '[]')
   from unnest(p_rows) r

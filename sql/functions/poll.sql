@@ -20,8 +20,9 @@ begin
     (select min(n.due_at) from outbox.queues q cross join lateral (
       select l.due_at from outbox.lanes l where l.queue_id = q.id and l.lease_id is null and l.blocked_by is null
         and l.due_at > v_now order by l.due_at limit 1) n),
-    (select min(least(case when q.paused then q.paused_until end, q.closed_until)) from outbox.queues q
-      where (q.paused and q.paused_until > v_now) or q.closed_until > v_now),
+    (select min(q.paused_until) from outbox.queues q where q.paused and q.paused_until > v_now),
+    (select min(q.closed_until) from outbox.queues q where q.closed_until > v_now),
+    (select min(s.paused_until) from outbox.shares s where s.paused and s.paused_until > v_now),
     (select min(g.filled_at + make_interval(secs => greatest(1 - g.tokens, 0) / q.rate_per_second::float8))
       from outbox.gates g join outbox.queues q on q.id = g.queue_id
       where q.rate_per_second is not null and outbox.tokens(q, g, v_now) < 1)));

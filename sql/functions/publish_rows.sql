@@ -11,11 +11,13 @@ declare
   v_now timestamptz := outbox.clock();
   v_rows outbox.incoming[] := '{}';
   v_row outbox.incoming;
+  v_which text;
   v_seen record;
   v_handlers text[] := '{""}';
 begin
   foreach v_row in array p_rows loop
     v_row.ord := cardinality(v_rows);
+    v_which := case when cardinality(p_rows) > 1 then format('event %s: ', v_row.ord) else '' end;
     v_row.unit := 0;
     v_row.id := outbox.uuid7(v_now + make_interval(secs => v_row.ord * 1e-6));
     v_row.adapter := 'sql';
@@ -24,7 +26,7 @@ begin
     v_row.metadata := coalesce(v_row.metadata, '{}');
     v_row.traceparent := case when v_row.traceparent ~ '^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}'
       then v_row.traceparent end;
-    perform outbox.check_incoming(v_row, v_now);
+    perform outbox.check_incoming(v_row, v_now, v_which);
     v_row.event_key := coalesce(v_row.event_key, outbox.native_key(v_row));
     v_rows := v_rows || v_row;
   end loop;
@@ -32,7 +34,7 @@ begin
   for v_seen in select i.* from outbox.ingest(v_rows) i loop
     if v_seen.status >= 400 then
       perform outbox.refuse(v_seen.status,
-        case when cardinality(v_rows) > 1 then format('event %s: ', v_seen.ord) else '' end || v_seen.error,
+        case when cardinality(p_rows) > 1 then format('event %s: ', v_seen.ord) else '' end || v_seen.error,
         v_seen.code);
     end if;
     ord := v_seen.ord;

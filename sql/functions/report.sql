@@ -14,7 +14,9 @@ begin
     perform outbox.refuse(413, 'p_checkpoint: at most 64 KiB');
   end if;
   if p_progress is not null and (jsonb_typeof(p_progress) <> 'object'
-      or coalesce((p_progress ->> 'percent')::numeric, 0) not between 0 and 100
+      or coalesce(jsonb_typeof(p_progress -> 'percent'), 'number') <> 'number'
+      or case when jsonb_typeof(p_progress -> 'percent') = 'number'
+        then (p_progress ->> 'percent')::numeric not between 0 and 100 else false end
       or char_length(p_progress ->> 'note') > 200) then
     perform outbox.refuse(400, 'p_progress: {percent 0..100, note of at most 200 characters}');
   end if;

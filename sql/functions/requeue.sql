@@ -16,5 +16,12 @@ begin
   select i.queue_id, i.lane, i.priority, i.due_at, i.job_id,
     i.attempt - (i.outcome in ('released', 'snoozed'))::int, i.no, i.series, i.held
   from unnest(p_items) i where i.state = 'queued' and i.lane > 0 and i.due_at > p_now;
+  -- `expire` passes by what is in hand. What comes back with its time run out must be found there, and by the claim.
+  insert into outbox.expiries (at, job_id)
+  select e.at, i.job_id
+  from unnest(p_items) i
+  cross join lateral (select least(j.expires_at, j.deadline) as at from outbox.jobs j where j.id = i.job_id) e
+  where i.state = 'queued' and i.outcome in ('released', 'snoozed') and e.at <= p_now + interval '1 min'
+  on conflict do nothing;
 end
 $$;

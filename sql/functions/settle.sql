@@ -21,6 +21,12 @@ declare
 begin
   perform outbox.need_read_committed();
   v_items := outbox.settle_items(p_worker, p_results);
+  -- Of several leases each call locks the first one first, or two flushes could wait for each other.
+  if exists (select from unnest(v_items) i where i.lease_id <> v_items[1].lease_id) then
+    perform from outbox.leases l
+    where l.id = any (array(select i.lease_id from unnest(v_items) i)) and l.worker_id = p_worker
+    order by l.id for update;
+  end if;
   v_done := outbox.settle_whole(p_worker, v_items, v_now);
   v_rest := array(select i from unnest(v_items) i where not i.lease_id = any (v_done));
   if cardinality(v_rest) > 0 then

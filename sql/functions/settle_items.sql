@@ -26,8 +26,8 @@ begin
   cross join lateral (select coalesce(octet_length(r.output::text) > 16384, false) as large) o;
   if exists (select from unnest(v_items) i where i.lease_id is null or i.job_id is null or i.outcome is null
       or i.outcome not in ('completed', 'failed', 'timed_out', 'snoozed', 'cancelled')
-      or (i.outcome = 'snoozed' and i.retry_in is null) or i.retry_in < '0') then
-    perform outbox.refuse(400, 'each result needs lease, job and a known outcome; snoozed needs forMs');
+      or (i.outcome = 'snoozed' and i.retry_in is null) or i.retry_in < '0' or i.status not between 0 and 999) then
+    perform outbox.refuse(400, 'each result needs lease, job and a known outcome; snoozed needs forMs; status 0 to 999');
   end if;
   return v_items;
 exception

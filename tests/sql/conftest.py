@@ -1,4 +1,4 @@
-"""Here every test runs on each major version of PostgreSQL that this machine has."""
+"""Here every test runs on each major version of PostgreSQL that this machine has, with the engine at hand."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +8,9 @@ from pytest_postgresql.executors import NoopExecutor
 
 from outboxd.db import binaries
 from tests import cluster
+from tests.engine_fixtures import engine, tenant, worker
+
+__all__ = ["engine", "tenant", "worker"]
 
 
 def _one_a_major() -> list[binaries.Binaries | None]:
