@@ -266,7 +266,7 @@ class Ingest:
     async def _make_partitions(self) -> None:
         try:
             async with self._db.transaction(3 * _STATEMENT) as conn:
-                await partitions.make(conn)
+                await partitions.make_partitions(conn)
         except Error as failed:
             log.warning("partitions not made", code=failed.code, exc_info=failed)
 

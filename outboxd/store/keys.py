@@ -68,9 +68,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Its last use was written more than 5 minutes ago."""
 
 
-def digest(secret: str) -> bytes:
+def digest(secret: bytes) -> bytes:
     """What of a key is stored."""
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret).digest()
 
 
 async def find(conn: Conn, hashed: bytes) -> Found | None:
@@ -98,7 +98,7 @@ async def mint(
     Raises Invalid for an unknown scope, NotFound outside the caller's tenancy, LimitReached.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
-    values = (digest(secret), secret[:_SHOWN], team, project, list(scopes), name, expires_at)
+    values = (digest(secret.encode()), secret[:_SHOWN], team, project, list(scopes), name, expires_at)
     return await rows.one(await conn.execute(_MINT, (row(caller), *values)), Key), secret
 
 

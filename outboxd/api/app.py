@@ -1,0 +1,76 @@
+"""The HTTP surface: the layers in the order they act, and every route with what it asks of them."""
+
+import time
+from collections.abc import Mapping
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from outboxd.api import publish, wire
+from outboxd.api.auth import Keys, Scopes
+from outboxd.api.bodies import Bodies
+from outboxd.api.cors import Cors
+from outboxd.api.doors import handle, route
+from outboxd.api.edge import Gate, Problems, RequestIds, SecurityHeaders, Traces
+from outboxd.api.exchange import Api, Operation, Readiness
+from outboxd.api.keyring import KeyRing
+from outboxd.api.waits import Waits
+from outboxd.config import Config
+from outboxd.db.pool import Database
+from outboxd.loops.ingest import Ingest
+from outboxd.loops.wakes import Wakes
+
+EVERYWHERE = (RequestIds, Traces, SecurityHeaders, Problems, Gate, Cors)
+"""Outermost first. Behind them: path and method, which is Starlette's router and `doors`, then …"""
+BEHIND_THE_PATH = (Keys, Scopes, Bodies)
+
+_FLAGS = frozenset({"generate", "wait"})
+
+ROUTES: Mapping[str, Mapping[str, Operation]] = {
+    "/v1/events": {
+        "POST": Operation(
+            handler=publish.one,
+            scopes=("events:write",),
+            body=wire.ONE,
+            tolerant=True,
+            query=_FLAGS,
+            publishes=True,
+        ),
+    },
+    "/v1/events/batch": {
+        "POST": Operation(
+            handler=publish.batch,
+            scopes=("events:write",),
+            body=wire.EACH,
+            tolerant=True,
+            query=_FLAGS,
+            publishes=True,
+        ),
+    },
+}
+
+
+def build(*, config: Config, db: Database, ingest: Ingest, wakes: Wakes, readiness: Readiness) -> Starlette:
+    """The app; whoever serves it runs `ingest` beside it."""
+    api = Api(
+        config=config,
+        db=db,
+        ingest=ingest,
+        wakes=wakes,
+        readiness=readiness,
+        keys=KeyRing(db),
+        waits=Waits(db, wakes),
+        started=time.monotonic(),
+    )
+    wakes.on_key(api.keys.drop)
+    inside: ASGIApp = handle
+    for layer in reversed(BEHIND_THE_PATH):
+        inside = layer(inside)
+    app = Starlette(
+        routes=[route(template, operations, inside) for template, operations in ROUTES.items()],
+        middleware=[Middleware(layer, api=api) for layer in EVERYWHERE],
+    )
+    app.router.redirect_slashes = False
+    app.state.api = api
+    return app

@@ -1,0 +1,126 @@
+"""Who asks, and whether they may: on the headers alone, before a byte of the body is read."""
+
+import time
+from collections import OrderedDict
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from outboxd.api.clients import address
+from outboxd.api.exchange import Exchange, of
+from outboxd.errors import Error, Forbidden, InsufficientScope, RateLimited, Unauthorized
+from outboxd.model import Caller
+from outboxd.store import audit, keys
+from outboxd.store.keys import Found
+
+log = structlog.get_logger()
+
+_REFUSED = "Invalid API key or insufficient scope"
+_LONGEST = 512
+_REFUSALS = 60
+_MINUTE = 60.0
+_ADDRESSES = 10_000
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+class Keys:
+    """The auth layer. Weakness: refusals are counted per process, so n processes refuse n times as many."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._refusals: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = of(scope)
+        operation = exchange.operation
+        if operation.auth != "none":
+            secret = _secret(exchange)
+            if secret:
+                await self._admit(exchange, secret)
+            elif operation.auth == "key":
+                raise Unauthorized("an API key is required")
+        await self._app(scope, receive, send)
+
+    async def _admit(self, exchange: Exchange, secret: bytes) -> None:
+        found = await exchange.api.keys.find(keys.digest(secret)) if len(secret) <= _LONGEST else None
+        if found is None or not found.live:
+            await self._refuse(exchange, found)
+        else:
+            exchange.key = found
+            exchange.caller = _caller(found, exchange.request_id)
+            exchange.extra.append(_NO_STORE)
+
+    async def _refuse(self, exchange: Exchange, found: Found | None) -> None:
+        """The same bytes for an unknown, a revoked and an expired key."""
+        client = address(exchange)
+        count = self._counted(client)
+        if count > _REFUSALS:
+            raise RateLimited("too many refused credentials from this address")
+        if found is not None or count == 1:
+            await note(exchange, "auth.denied", 403, "Forbidden", found)
+        raise Forbidden(_REFUSED)
+
+    def _counted(self, client: str) -> int:
+        """How many refusals this address has had in its minute, this one included."""
+        now = time.monotonic()
+        since, count = self._refusals.pop(client, (now, 0))
+        if now - since >= _MINUTE:
+            since, count = now, 0
+        while len(self._refusals) >= _ADDRESSES:
+            self._refusals.popitem(last=False)
+        self._refusals[client] = (since, count + 1)
+        return count + 1
+
+
+class Scopes:
+    """The layer that asks whether the key opens this route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = of(scope)
+        key, operation = exchange.key, exchange.operation
+        try:
+            if key is not None and operation.auth == "key":
+                if operation.scopes and key.effective.isdisjoint(operation.scopes):
+                    raise InsufficientScope(_REFUSED, operation.scopes)
+                if key.team_id is None and not operation.teamless:
+                    raise Forbidden("API key is not bound to a team")
+            await self._app(scope, receive, send)
+        except Error as refused:
+            if refused.status == 403 and key is not None:
+                await note(exchange, "access.denied", 403, refused.code, key)
+            raise
+
+
+async def note(exchange: Exchange, action: str, status: int, code: str, key: Found | None) -> None:
+    """A row of the audit trail about a refusal; that it cannot be written does not make it a 500."""
+    caller = _caller(key, exchange.request_id) if key else exchange.caller
+    wanted = list(exchange.operation.scopes) if code == "InsufficientScope" else None
+    details = {"status": status, "code": code, "requiredScopes": wanted}
+    resource = f"{exchange.method} {exchange.template}"
+    try:
+        async with exchange.api.db.connection() as conn:
+            await audit.record(conn, caller, action, "route", resource, details=details)
+    except Error as failed:
+        log.warning("refusal not in the audit trail", code=failed.code)
+
+
+def _secret(exchange: Exchange) -> bytes:
+    """Of `Authorization: Bearer`, which wins, or `X-Api-Key`; empty when there is none."""
+    scheme, _, token = exchange.headers.get(b"authorization", b"").strip().partition(b" ")
+    if scheme.lower() == b"bearer" and token.strip():
+        return token.strip()
+    return exchange.headers.get(b"x-api-key", b"").strip()
+
+
+def _caller(key: Found, request_id: str) -> Caller:
+    return Caller(
+        team_id=key.team_id,
+        project_ids=None if key.project_id is None else (key.project_id,),
+        key_id=key.id,
+        actor=key.actor,
+        request_id=request_id,
+        scopes=key.scopes,
+    )

@@ -1,0 +1,151 @@
+"""One request on its way through the layers, and the reply that goes back."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from outboxd.api.keyring import KeyRing
+from outboxd.api.waits import Waits
+from outboxd.config import Config
+from outboxd.db.pool import Database
+from outboxd.loops.ingest import Ingest
+from outboxd.loops.wakes import Wakes
+from outboxd.model import Caller
+from outboxd.store.keys import Found
+
+Header = tuple[bytes, bytes]
+
+_ENCODER = msgspec.json.Encoder()
+_JSON: tuple[Header, ...] = ((b"content-type", b"application/json; charset=utf-8"),)
+_NO_KEY = Caller(actor="nobody")
+_BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+
+
+class Readiness(Protocol):
+    """What the process knows of itself."""
+
+    draining: bool
+    """New requests are refused; readiness went before, so that nobody sends any."""
+
+    async def checks(self) -> dict[str, str]:
+        """Name → ok, degraded or failed; one that failed makes the process unready."""
+        ...
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True):
+    """What handlers work with; made once by `build`."""
+
+    config: Config
+    db: Database
+    ingest: Ingest
+    wakes: Wakes
+    readiness: Readiness
+    keys: KeyRing
+    waits: Waits
+    started: float
+    """`time.monotonic()` at the start."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    status: int
+    body: bytes = b""
+    headers: tuple[Header, ...] = _JSON
+
+
+Handler = Callable[["Exchange"], Awaitable[Reply]]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """What one method of one path asks of the layers before its handler runs."""
+
+    handler: Handler
+    scopes: tuple[str, ...] = ()
+    """One suffices. None named: any valid key."""
+    auth: str = "key"
+    """`key`, `optional`, or `none`: then the header is not looked at."""
+    teamless: bool = False
+    """Also for keys that are bound to no team."""
+    body: msgspec.json.Decoder[Any] | None = None
+    needs_body: bool = True
+    tolerant: bool = False
+    """Unknown query parameters are ignored, since clients of older servers send them."""
+    query: frozenset[str] = frozenset()
+    publishes: bool = False
+    """Refused before its body is read while the ingest queue is full."""
+    open_when_draining: bool = False
+
+
+class Exchange:
+    """Made by the outermost layer; those inside fill it in."""
+
+    __slots__ = (
+        "api", "body", "caller", "extra", "headers", "key", "method", "operation", "path", "query",
+        "receive", "request_id", "scope", "started", "status", "template", "traceparent", "tracestate",
+    )  # fmt: skip
+
+    def __init__(self, api: Api, scope: Scope, receive: Receive, request_id: str) -> None:
+        self.api = api
+        self.scope = scope
+        self.receive = receive
+        self.request_id = request_id
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        """By lower-case name; of a repeated one the last."""
+        self.started = time.monotonic()
+        self.extra: list[Header] = []
+        """Headers of the reply, whatever it will be."""
+        self.template = ""
+        self.status = 0
+        self.operation: Operation
+        self.query: Mapping[str, str] = {}
+        self.body: Any = None
+        self.key: Found | None = None
+        self.caller = _NO_KEY
+        self.traceparent: str | None = None
+        self.tracestate: str | None = None
+
+    def parameter(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.scope["path_params"][name])
+
+    @property
+    def key_id(self) -> UUID:
+        """Of the key that was shown; only where one is required."""
+        assert self.key is not None  # noqa: S101 - the auth layer let nobody else in
+        return self.key.id
+
+    @property
+    def team(self) -> UUID:
+        """Of the key; only on routes of a team's data."""
+        assert self.key is not None  # noqa: S101 - as above
+        assert self.key.team_id is not None  # noqa: S101 - the scope layer asked
+        return self.key.team_id
+
+
+def json(value: Any, status: int = 200) -> Reply:
+    return Reply(status, _ENCODER.encode(value))
+
+
+async def send_reply(reply: Reply, method: str, send: Send) -> None:
+    length = b"%d" % len(reply.body)
+    headers = [*reply.headers] if reply.status in _BODILESS else [*reply.headers, (b"content-length", length)]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
+
+
+def of(scope: Scope) -> Exchange:
+    """The exchange that the outermost layer put there."""
+    exchange: Exchange = scope["exchange"]
+    return exchange
+
+
+def seconds(wait: timedelta) -> int:
+    """For Retry-After: whole, and 1 at least."""
+    return max(1, -(-wait // timedelta(seconds=1)))

@@ -1,0 +1,217 @@
+"""What clients send about events, and how it becomes what is stored."""
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from outboxd.api.exchange import Exchange
+from outboxd.api.json_checks import Path, refused
+from outboxd.errors import Error, Forbidden, Invalid, Issue, TooLarge
+from outboxd.store import event_keys
+from outboxd.store.ingest import Incoming
+
+Epoch = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+Named = Annotated[str, Meta(min_length=1, max_length=255)]
+Long = Annotated[str, Meta(max_length=512)]
+
+FOREIGN_PROJECT = "project_id must belong to team_id"
+SIBLING_PROJECT = "API key is scoped to a different project"
+FOREIGN_SESSION = "server_session_id must belong to project_id and team_id"
+METADATA_BYTES = 32 * 1024
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=366)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_EMPTY = Raw(b"{}")
+_NULL = b"null"
+_IN_THREAD = 64 * 1024
+"""A payload from here on is hashed in a thread: canonical JSON of a large one takes long."""
+_ANYTHING = msgspec.json.Decoder()
+_BLANKS = re.compile(r"\s+")
+
+
+class EventIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An event as it is posted. Fields that nobody knows are ignored."""
+
+    event_type: Named
+    project_id: str | None = None
+    source_type: Literal["hook", "worker", "provider", "server", "api", "sdk", "mcp"] | None = None
+    occurred_at_epoch: Epoch | None = None
+    payload: Raw = _EMPTY
+    metadata: Raw = _EMPTY
+    server_session_id: str | None = None
+    content_session_id: Long | None = None
+    memory_session_id: Long | None = None
+    platform_source: Annotated[str, Meta(max_length=64)] | None = None
+    source_event_id: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    idempotency_key: Named | None = None
+    subject: Named | None = None
+    ordering_key: Named | None = None
+    priority: Annotated[int, Meta(ge=-100, le=100)] | None = None
+    run_at_epoch: Epoch | None = None
+    expires_at_epoch: Epoch | None = None
+
+
+ONE = msgspec.json.Decoder(EventIn)
+MANY = msgspec.json.Decoder(Annotated[list[EventIn], Meta(min_length=1, max_length=500)])
+EACH = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1, max_length=500)])
+"""For a batch whose items stand alone."""
+
+
+async def incoming(exchange: Exchange, event: EventIn, at: Path = (), *, watched: bool = False) -> Incoming:
+    """What is stored of it. Raises Invalid with pointers that begin with `at`, TooLarge or Forbidden."""
+    _check_texts(event, at)
+    payload, metadata = _payload(exchange, event, at), _metadata(event, at)
+    project = _project(exchange, event, at)
+    platform = platform_of(event.platform_source)
+    key = await _key(exchange, event, project, platform, payload)
+    run_at, expires_at = _times(exchange, event, at)
+    return Incoming(
+        id=exchange.api.ingest.mint(),
+        team_id=exchange.team,
+        project_id=project,
+        type=event.event_type,
+        adapter=event.source_type or "api",
+        payload=payload,
+        metadata=metadata,
+        content_session_id=event.content_session_id,
+        platform_source=platform,
+        source_event_id=event.source_event_id,
+        subject=event.subject,
+        ordering_key=event.ordering_key,
+        occurred_at=_time(event.occurred_at_epoch),
+        run_at=run_at,
+        expires_at=expires_at,
+        priority=event.priority,
+        request_id=exchange.request_id,
+        traceparent=exchange.traceparent,
+        tracestate=exchange.tracestate,
+        key_id=exchange.key_id,
+        actor=exchange.caller.actor,
+        event_key=key,
+        strict=event.idempotency_key is not None,
+        watched=watched,
+    )
+
+
+def platform_of(given: str | None) -> str | None:
+    """One name for the many that a platform is called by."""
+    if given is None:
+        return None
+    name = _BLANKS.sub("-", given.strip().lower())
+    if name == "transcript" or "codex" in name:
+        return "codex"
+    if "cursor" in name:
+        return "cursor"
+    return "claude" if "claude" in name or not name else name
+
+
+def _check_texts(event: EventIn, at: Path) -> None:
+    if event.event_type.startswith("outboxd."):
+        raise refused("outboxd.* is reserved", (*at, "eventType"), "reserved")
+    for name, text in (
+        ("eventType", event.event_type),
+        ("subject", event.subject),
+        ("orderingKey", event.ordering_key),
+        ("idempotencyKey", event.idempotency_key),
+        ("sourceEventId", event.source_event_id),
+        ("contentSessionId", event.content_session_id),
+    ):
+        if text is not None and _CONTROL.search(text):
+            raise refused("control characters", (*at, name), "invalid_string")
+
+
+def _payload(exchange: Exchange, event: EventIn, at: Path) -> Raw:
+    payload = event.payload
+    limit = exchange.api.config.max_event_bytes
+    if len(payload) > limit:
+        issue = Issue(path=(*at, "payload"), code="too_big", message=f"larger than {limit} bytes")
+        raise TooLarge(f"the payload is larger than {limit} bytes", issues=(issue,))
+    return _EMPTY if bytes(payload) == _NULL else payload
+
+
+def _metadata(event: EventIn, at: Path) -> Raw | UnsetType:
+    metadata = bytes(event.metadata)
+    if metadata in {b"{}", _NULL}:
+        return UNSET
+    if not metadata.startswith(b"{"):
+        raise refused("Expected `object`", (*at, "metadata"))
+    if len(metadata) > METADATA_BYTES:
+        raise refused("larger than 32 KiB", (*at, "metadata"), "too_big")
+    return event.metadata
+
+
+def _project(exchange: Exchange, event: EventIn, at: Path) -> UUID:
+    """The project named, else the key's. Whether it is the team's is judged where it is written."""
+    own = exchange.key.project_id if exchange.key else None
+    if event.server_session_id is not None:
+        # Sessions are made by agents' memory; where none can exist, none belongs to anybody.
+        raise Forbidden(FOREIGN_SESSION)
+    if event.project_id is None:
+        if own is None:
+            raise refused("Required", (*at, "projectId"), "required")
+        return own
+    project = uuid_of(event.project_id)
+    if own is not None and project != own:
+        raise Forbidden(SIBLING_PROJECT)
+    if project is None:
+        raise Forbidden(FOREIGN_PROJECT)
+    return project
+
+
+async def _key(
+    exchange: Exchange, event: EventIn, project: UUID, platform: str | None, payload: Raw
+) -> str | None:
+    if event.idempotency_key is not None:
+        return event_keys.of_caller(event.idempotency_key)
+    team, adapter = exchange.team, event.source_type or "api"
+    if event.source_event_id is not None:
+        return event_keys.of_source(team, project, adapter, platform, event.source_event_id)
+    if event.source_type is None or event.occurred_at_epoch is None:
+        return None
+    session = event.content_session_id or event.server_session_id
+    content = (session, event.event_type, event.occurred_at_epoch)
+
+    def derived() -> str:
+        return event_keys.of_content(team, project, adapter, platform, *content, _ANYTHING.decode(payload))
+
+    return derived() if len(payload) < _IN_THREAD else await asyncio.to_thread(derived)
+
+
+def _times(exchange: Exchange, event: EventIn, at: Path) -> tuple[datetime | None, datetime | None]:
+    if event.run_at_epoch is None and event.expires_at_epoch is None:
+        return None, None
+    now = _EPOCH + timedelta(seconds=exchange.api.ingest.mint.now())
+    run_at, expires_at = _time(event.run_at_epoch), _time(event.expires_at_epoch)
+    if run_at is not None and run_at > now + _AHEAD:
+        raise refused("at most 366 days ahead", (*at, "runAtEpoch"), "too_big")
+    if expires_at is not None and expires_at > now + _AHEAD:
+        raise refused("at most 366 days ahead", (*at, "expiresAtEpoch"), "too_big")
+    if expires_at is not None and expires_at <= max(run_at or now, now):
+        raise refused("later than now and runAtEpoch", (*at, "expiresAtEpoch"), "too_small")
+    return run_at, expires_at
+
+
+def _time(epoch: int | None) -> datetime | None:
+    return None if epoch is None else _EPOCH + timedelta(milliseconds=epoch)
+
+
+def uuid_of(text: str) -> UUID | None:
+    """An id that is not well formed is one that nothing has."""
+    try:
+        return UUID(text) if len(text) == 36 else None
+    except ValueError:
+        return None
+
+
+def within(at: Path, error: Error) -> Error:
+    """The same error about a part of the request: its pointers begin with `at`."""
+    if not isinstance(error, Invalid):
+        return error
+    moved = [Issue(path=(*at, *issue.path), code=issue.code, message=issue.message) for issue in error.issues]
+    return Invalid(error.detail, moved, code=error.code)
