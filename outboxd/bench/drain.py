@@ -16,6 +16,7 @@ import msgspec
 
 SYSTEMS = {
     "outboxd": "outboxd.bench.ours:Outboxd",
+    "SQL verbs": "outboxd.bench.verbs:Verbs",
     "raw SQL": "outboxd.bench.raw:Raw",
     "procrastinate": "outboxd.bench.peers:Procrastinate",
     "pgqueuer": "outboxd.bench.peers:PgQueuer",

@@ -22,7 +22,7 @@ cross join lateral outbox.enqueue(outbox.me(), %s, %s, (%s::uuid[])[1 + n %% %s:
 _PUBLISH = "select count(*) from outbox.publish_many(%s)"
 
 
-def prepare(dsn: str, *, lease_size: int = 100, projects: int = 1) -> list[UUID]:
+def prepare(dsn: str, *, projects: int = 1) -> list[UUID]:
     """A team, its projects, and one queue with one handler and a route; ids of the projects."""
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("select outbox.make_partitions()")
@@ -30,10 +30,15 @@ def prepare(dsn: str, *, lease_size: int = 100, projects: int = 1) -> list[UUID]
         for n in range(projects):
             conn.execute(_PROJECT, [f"bench {n}"])
         conn.execute("select outbox.open_queue(%s, %s)", [QUEUE, HANDLER])
-        conn.execute("select outbox.configure_queue(outbox.me(), %s, %s)", [QUEUE, Jsonb({"leaseSize": lease_size})])
         conn.execute("insert into outbox.handlers values (%s, true, 'bench', now()) on conflict do nothing", [HANDLER])
         conn.execute("select outbox.add_route(outbox.me(), %s, %s)", [EVENT, QUEUE])
         return [row[0] for row in conn.execute(_PROJECTS)]
+
+
+def lease_size(dsn: str, jobs: int) -> None:
+    """How many a claim may take."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("select outbox.configure_queue(outbox.me(), %s, %s)", [QUEUE, Jsonb({"leaseSize": jobs})])
 
 
 def enqueue(dsn: str, jobs: int, payload: str, projects: Sequence[UUID], batch: int = _BATCH) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from outboxd import __version__
 from outboxd.bench import tenants
+from outboxd.db import migrate
 from outboxd.db.pool import Database
 from outboxd.loops import ends
 from outboxd.loops.spots import Spots
@@ -55,7 +56,7 @@ class _Turns:
 
     def __init__(self, db: Database, worker: UUID, batch: int, page: int) -> None:
         self._db, self._worker, self._batch, self._page = db, worker, batch, page
-        self._spots = Spots()
+        self._spots = Spots({})
 
     async def run(self, start: float, end: float | None) -> list[Settled]:
         seen: list[Settled] = []
@@ -94,8 +95,15 @@ class Verbs:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
 
+    def setup(self) -> None:
+        asyncio.run(migrate.migrate(self._dsn))
+
+    def enqueue(self, jobs: int, payload: str) -> None:
+        tenants.enqueue(self._dsn, jobs, payload, tenants.prepare(self._dsn))
+
     def drain(self, jobs: int, batch: int) -> tuple[int, float]:
         """Until nothing is due."""
+        tenants.lease_size(self._dsn, batch)
         settled = asyncio.run(drain(self._dsn, batch))
         return sum(one.jobs for one in settled), settled[-1].at if settled else 0
 

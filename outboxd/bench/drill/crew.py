@@ -1,0 +1,135 @@
+"""The processes under test: started, killed, frozen, started again."""
+
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from outboxd.bench.drill.world import BEAT, World
+
+_READY = 20.0
+
+
+class Member:
+    """One process of a role, on the same port and with the same environment each time it is started."""
+
+    def __init__(self, world: World, name: str, command: Sequence[str], listen_url: str) -> None:
+        self.name, self.port = name, _free_port()
+        self.killed: list[tuple[float, int]] = []
+        """When it was killed (seconds of the system's clock), and its pid then."""
+        self._command = [sys.executable, "-m", "outboxd", *command]
+        self._log = (world.ledger.parent / f"{name}.log").open("ab")
+        self._environ = {
+            "OUTBOXD_DATABASE_URL": world.dsn,
+            "OUTBOXD_LISTEN_URL": listen_url,
+            "OUTBOXD_SECRET_KEYS": world.secret_key,
+            "OUTBOXD_EGRESS_ALLOW": "127.0.0.0/8",
+            "OUTBOXD_BEAT_S": f"{BEAT:g}",
+            "OUTBOXD_PORT": str(self.port),
+            "OUTBOXD_DRAIN_DELAY_S": "0",
+            "OUTBOXD_LOG_FORMAT": "json",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        return -1 if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, env=self._environ, stdout=self._log, stderr=self._log)
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.alive():
+            assert self._process is not None
+            if number == signal.SIGKILL:
+                self.killed.append((time.time(), self.pid))
+            self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status; killed when it does not come."""
+        assert self._process is not None
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return None
+
+    def close(self) -> None:
+        """For the end of a drill, however it ends."""
+        if self.alive():
+            assert self._process is not None
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+class Crew:
+    """Two api processes and three workers, the way they are deployed."""
+
+    def __init__(self, world: World, listen_url: str) -> None:
+        work = ["work", "--app", "outboxd.bench.drill.tasks:app", "--slots", "20"]
+        self.apis = [Member(world, f"api-{n}", ["serve"], listen_url) for n in range(2)]
+        self.workers = [Member(world, f"work-{n}", work, listen_url) for n in range(3)]
+
+    @property
+    def members(self) -> list[Member]:
+        return [*self.apis, *self.workers]
+
+    def ports(self) -> list[int]:
+        return [member.port for member in self.apis]
+
+    def until_ready(self) -> None:
+        """Waits until every api listens. Raises when one does not come up: nothing has been broken yet."""
+        deadline = time.monotonic() + _READY
+        for member in self.apis:
+            while not _listens(member.port):
+                if time.monotonic() > deadline or not member.alive():
+                    raise RuntimeError(f"{member.name} did not come up")
+                time.sleep(0.05)
+
+    def revive(self) -> None:
+        """What a supervisor does: starts what has ended."""
+        for member in self.members:
+            if not member.alive():
+                member.start()
+
+    def pick(self, choice: random.Random) -> Member:
+        return choice.choice([member for member in self.members if member.alive()] or self.members)
+
+    def stop(self) -> dict[str, int | None]:
+        """SIGTERM to all; exit statuses by name. None: had to be killed."""
+        for member in self.members:
+            member.signal(signal.SIGCONT)
+            member.signal(signal.SIGTERM)
+        return {member.name: member.wait(45) for member in self.members}
+
+    def close(self) -> None:
+        for member in self.members:
+            member.close()
+
+
+def log_lines(folder: Path, event: str) -> int:
+    """How many lines of the members' logs are about that event."""
+    return sum(file.read_bytes().count(f'"{event}"'.encode()) for file in folder.glob("*.log"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,64 @@
+"""The handlers of the drill's workers: `outboxd work --app outboxd.bench.drill.tasks:app`.
+
+A job's payload is the one that `producers` made: its number, and the folder of the ledger. Every call is
+written down outside Postgres before anything happens, so that calls can be counted against effects.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from outboxd import App, Done, Refused
+from outboxd.bench.drill.ledger import Ledger
+
+_LEDGERS: dict[str, Ledger] = {}
+_EFFECT = "insert into drill.effects (job_id, event_id, n) values (%s, %s, %s)"
+_TURN = "insert into drill.turns (job_id, lane, n) values (%s, %s, %s)"
+
+
+def _called(job: Any, kind: str) -> None:
+    folder = job.payload["ledger"]
+    if folder not in _LEDGERS:
+        _LEDGERS[folder] = Ledger(Path(folder) / f"calls-{os.getpid()}.jsonl")
+    _LEDGERS[folder].write(kind=kind, job=str(job.id), attempt=job.attempt)
+
+
+async def effect(job: Any, run: Any) -> Done:
+    """One row for each job, in the transaction that completes it."""
+    _called(job, "effect")
+    await asyncio.sleep(job.payload["n"] % 7 * 0.002)
+
+    async def write(conn: Any) -> None:
+        await conn.execute(_EFFECT, [job.id, job.event_id, job.payload["n"]])
+
+    return Done(write=write)
+
+
+async def turn(job: Any, run: Any) -> Done:
+    """Keyed: one at a time per lane, in the order of the feed. Every tenth first attempt fails."""
+    _called(job, "turn")
+    if job.payload["n"] % 10 == 0 and job.attempt == 1:
+        raise RuntimeError("a head that fails once")
+
+    async def write(conn: Any) -> None:
+        await conn.execute(_TURN, [job.id, job.ordering_key, job.payload["n"]])
+
+    return Done(write=write)
+
+
+async def narrow(job: Any, run: Any) -> None:
+    """In a queue that allows three at once, over all processes."""
+    _called(job, "narrow")
+    await asyncio.sleep(0.05)
+
+
+def poison(job: Any, run: Any) -> None:
+    """Ends in the dead letters, every time."""
+    raise Refused("poisoned")
+
+
+app = App(
+    handlers={"effect": effect, "turn": turn, "narrow": narrow, "poison": poison},
+    open=["effect", "turn", "narrow", "poison"],
+)
