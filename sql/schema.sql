@@ -722,6 +722,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.add_route(p_caller outbox.caller, p_pattern text, p_queue text, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns uuid volatile security definer
 -- function outbox.admit(p_caller outbox.caller) returns outbox.caller stable
 -- function outbox.advance_lane(p_lane bigint) returns void volatile
+-- function outbox.allow_egress(p_caller outbox.caller, p_project uuid, p_on boolean) returns boolean volatile
 -- function outbox.announce(p_project uuid, p_type text, p_payload jsonb) returns void volatile
 -- function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[]) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
@@ -738,7 +739,10 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.candidates(p_type text) returns text[] immutable
 -- function outbox.carry_epoch(p_stream outbox.streams) returns outbox.streams volatile
 -- function outbox.cause_of(p_job uuid, p_now timestamp with time zone) returns jsonb stable
+-- function outbox.change_project(p_caller outbox.caller, p_project uuid, p_changes jsonb) returns outbox.projects volatile
 -- function outbox.change_route(p_caller outbox.caller, p_route uuid, p_options jsonb) returns void volatile security definer
+-- function outbox.change_team(p_caller outbox.caller, p_team uuid, p_changes jsonb) returns outbox.teams volatile
+-- function outbox.check_changes(p_changes jsonb, p_known text[]) returns void volatile
 -- function outbox.check_filter(p_filter jsonb) returns void volatile
 -- function outbox.check_handler(p_name text) returns void stable
 -- function outbox.check_incoming(p_row outbox.incoming, p_now timestamp with time zone, p_which text) returns void stable
@@ -840,6 +844,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.publish_many(p_events jsonb[], p_project uuid DEFAULT NULL::uuid) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile security definer
 -- function outbox.publish_rows(p_rows outbox.incoming[]) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile
 -- function outbox.purge(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
+-- function outbox.purge_dead(p_before timestamp with time zone, p_limit integer DEFAULT 1000) returns integer volatile
 -- function outbox.queue_settings(p_queue outbox.queues, p_settings jsonb) returns outbox.queues volatile
 -- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
@@ -860,6 +865,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.retry_cancelled(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.retry_failed(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
+-- function outbox.rotate_key(p_caller outbox.caller, p_key uuid, p_hash bytea, p_prefix text, p_overlap interval DEFAULT '1 day'::interval) returns outbox.keys volatile
 -- function outbox.route_options(p_route outbox.routes, p_options jsonb, p_also text[] DEFAULT '{}'::text[]) returns outbox.routes volatile
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
 -- function outbox.row_changes(p_old jsonb, p_new jsonb) returns jsonb immutable
@@ -907,3 +913,24 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.why_worker(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.wrong_backoff(p_policy jsonb) returns text immutable
 -- function outbox.wrong_rate(p_rate jsonb) returns text immutable
+
+-- view outbox.audit_trail (at timestamp with time zone, action text, resource_type text, resource_id text, team_id uuid, project_id uuid, actor text, key_id uuid, request_id text, event_id uuid, job_id uuid, details jsonb)
+-- view outbox.blocked_lanes (queue text, project_id uuid, ordering_key text, head_job_id uuid, state text, due_at timestamp with time zone, waiting integer)
+-- view outbox.chore_health (chore text, every interval, last_success_at timestamp with time zone, last_error_at timestamp with time zone, last_error text, late boolean)
+-- view outbox.dead_jobs (job_id uuid, team_id uuid, project_id uuid, queue text, handler text, event_id uuid, failed_at timestamp with time zone, attempts integer, class text, status integer, error text)
+-- view outbox.endpoint_health (endpoint_id uuid, project_id uuid, uid text, host text, state text, reason text, closed_until timestamp with time zone, last_success_at timestamp with time zone, last_failure_at timestamp with time zone, last_class text, last_status integer, queued bigint, oldest_queued_at timestamp with time zone)
+-- view outbox.failure_groups (queue text, handler text, class text, status integer, error_head text, attempts bigint, jobs bigint, first_at timestamp with time zone, last_at timestamp with time zone, sample_job uuid)
+-- view outbox.held_jobs (held text, queue text, project_id uuid, jobs bigint, capped boolean, oldest_at timestamp with time zone, until timestamp with time zone)
+-- view outbox.held_partitions (table_name text, partition_name text, from_at timestamp with time zone, to_at timestamp with time zone, bytes bigint, held_by uuid)
+-- view outbox.key_use (key_id uuid, name text, prefix text, team_id uuid, project_id uuid, scopes text[], last_used_at timestamp with time zone, expires_at timestamp with time zone, revoked_at timestamp with time zone, note text)
+-- view outbox.live_workers (worker_id uuid, name text, host text, pid integer, version text, kind text, queues text[], handlers text[], started_at timestamp with time zone, beat_age interval, state text, slots integer, running integer)
+-- view outbox.open_leases (job_id uuid, queue text, handler text, project_id uuid, worker_id uuid, host text, lease_id uuid, attempt integer, claimed_at timestamp with time zone, age interval, deadline_at timestamp with time zone)
+-- view outbox.pending_stalled (pid integer, xact_age interval, role name, state text)
+-- view outbox.queue_depth (queue text, handler text, due bigint, later bigint, held bigint, running bigint, failed bigint, capped boolean, oldest_due_at timestamp with time zone, lag interval, next_due_at timestamp with time zone, paused boolean, closed_until timestamp with time zone, concurrency integer, workers bigint, idle_workers bigint)
+-- view outbox.server_health (check_name text, value text, wanted text, ok boolean, why text)
+-- view outbox.stream_lag (project_id uuid, epoch text, head bigint, floor bigint, pending bigint, oldest_pending_age interval, sequenced_at timestamp with time zone, capped boolean)
+-- view outbox.stuck_jobs (job_id uuid, queue text, handler text, project_id uuid, reason text, since timestamp with time zone, blocked_by uuid)
+-- view outbox.table_health (table_name text, live bigint, dead bigint, dead_ratio numeric, bytes bigint, last_vacuum timestamp with time zone, last_autovacuum timestamp with time zone)
+-- view outbox.tenant_depth (queue text, team_id uuid, project_id uuid, due bigint, capped boolean, oldest_due_at timestamp with time zone, weight integer, paused boolean)
+-- view outbox.throughput (minute timestamp with time zone, queue text, handler text, completed bigint, failed bigint, lost bigint, wait_p50_ms integer, wait_p95_ms integer, run_p50_ms integer, run_p95_ms integer, complete boolean)
+-- view outbox.vacuum_pins (kind text, pid integer, name text, role text, application text, state text, xmin_age integer, since timestamp with time zone, dead_behind bigint, cure text)
