@@ -260,7 +260,10 @@ def test_the_watchdog_cuts_on_every_event_loop(
     dsn: str, factory: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def scene() -> float:
-        async with Proxy.before(dsn) as (proxy, through), Database.open(through, net_timeout=SOON) as db:
+        async with (
+            Proxy.before(dsn) as (proxy, through),
+            Database.open(through, net_timeout=SOON, pool_timeout=SOON) as db,
+        ):
             assert await _works(db)
             proxy.black_hole()
             started = time.monotonic()
