@@ -4,12 +4,14 @@ A look at the database finds the shares with due work. Between looks each share 
 time it has come to, less a margin: so a claim does not wade through rows that are gone but kept by
 somebody's old snapshot. What commits late, with an older due time, is found by the next look.
 
-Turns are deficit round robin: a share's credit grows by its weight each round and shrinks by what it
-gets, so that weights 3 : 1 give 3 : 1 however the claims are cut. Keyed lanes of a queue are one
+Turns are deficit round robin: a share whose credit is used up gets some by its weight when its turn
+comes, and keeps its turn until that is used up, so that weights 3 : 1 give 3 : 1 however the claims
+are cut. Keyed lanes of a queue are one
 share here; the database takes the oldest first, and half of a claim when both kinds wait.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
@@ -94,8 +96,8 @@ class Spots:
         others = [share for share in self._turns if share.spot.lane != _KEYED]
         self._deal(lanes, max(1, limit // 2) if others else limit, sizes, left)
         self._deal(others, limit - sum(share.asked for share in lanes), sizes, left)
-        # Who had his turn stands at the end: the next claim begins behind him.
-        self._turns.sort(key=lambda share: share.asked > 0)
+        # Whose turn is over stands at the end: the next claim begins behind him.
+        self._turns.sort(key=lambda share: share.asked > 0 and share.credit < 1)
         return [share.want() for share in (*lanes, *others) if share.asked]
 
     def took(self, jobs: Sequence[Claimed]) -> None:
@@ -109,16 +111,13 @@ class Spots:
             # Claims come in claim order, so the first of a priority has its lowest due time.
             if share.spot.lane != _KEYED and (share.got == 1 or -job.priority != share.priority):
                 share.priority, share.run_at = -job.priority, job.run_at - _MARGIN
-        for share in shares.values():
-            share.credit += share.asked - share.got
         self._turns = [share for share in self._turns if share.got == share.asked]
 
     def _deal(
         self, shares: Sequence[Share], limit: int, sizes: dict[int, int], rooms: dict[str, int]
     ) -> None:
         """Gives `limit` out in turns, by credit; takes it off `sizes` and `rooms`."""
-        weights = sum(share.spot.weight for share in shares)
-        quantum = max(1.0, limit / weights) if weights else 1.0
+        quanta = _quanta(shares, limit, sizes)
         open_ = list(shares)
         while limit > 0 and open_:
             for share in tuple(open_):
@@ -126,10 +125,10 @@ class Spots:
                 group = self._groups.get(spot.handler, "")
                 room = min(limit, sizes[spot.queue_id], rooms.get(group, limit))
                 if room <= 0:
-                    share.credit = min(share.credit, spot.weight)
                     open_.remove(share)
                     continue
-                share.credit += quantum * spot.weight
+                if share.credit < 1:
+                    share.credit += quanta[spot.queue_id] * spot.weight
                 n = min(int(share.credit), room)
                 share.credit -= n
                 share.asked += n
@@ -137,3 +136,12 @@ class Spots:
                 sizes[spot.queue_id] -= n
                 if group in rooms:
                     rooms[group] -= n
+
+
+def _quanta(shares: Sequence[Share], limit: int, sizes: Mapping[int, int]) -> dict[int, float]:
+    """Credit for each unit of weight, by queue: a round should about use up the claim, and no lease size."""
+    weights: Counter[int] = Counter()
+    for share in shares:
+        weights[share.spot.queue_id] += share.spot.weight
+    fair = limit / max(1, weights.total())
+    return {queue: max(1.0, min(fair, sizes[queue] / weight)) for queue, weight in weights.items()}
