@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from outboxd.bench.drill.world import BEAT, World
 
@@ -19,8 +18,6 @@ class Member:
 
     def __init__(self, world: World, name: str, command: Sequence[str], listen_url: str) -> None:
         self.name, self.port = name, _free_port()
-        self.killed: list[tuple[float, int]] = []
-        """When it was killed (seconds of the system's clock), and its pid then."""
         self._command = [sys.executable, "-m", "outboxd", *command]
         self._log = (world.ledger.parent / f"{name}.log").open("ab")
         self._environ = {
@@ -33,29 +30,24 @@ class Member:
             "OUTBOXD_DRAIN_DELAY_S": "0",
             "OUTBOXD_LOG_FORMAT": "json",
         }
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self._process = self._started()
 
     @property
     def pid(self) -> int:
-        return -1 if self._process is None else self._process.pid
+        return self._process.pid
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self._command, env=self._environ, stdout=self._log, stderr=self._log)
+        self._process = self._started()
 
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
         if self.alive():
-            assert self._process is not None
-            if number == signal.SIGKILL:
-                self.killed.append((time.time(), self.pid))
             self._process.send_signal(number)
 
     def wait(self, seconds: float) -> int | None:
         """Its exit status; killed when it does not come."""
-        assert self._process is not None
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -66,11 +58,13 @@ class Member:
     def close(self) -> None:
         """For the end of a drill, however it ends."""
         if self.alive():
-            assert self._process is not None
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self._command, env=self._environ, stdout=self._log, stderr=self._log)
 
 
 class Crew:
@@ -116,11 +110,6 @@ class Crew:
     def close(self) -> None:
         for member in self.members:
             member.close()
-
-
-def log_lines(folder: Path, event: str) -> int:
-    """How many lines of the members' logs are about that event."""
-    return sum(file.read_bytes().count(f'"{event}"'.encode()) for file in folder.glob("*.log"))
 
 
 def _free_port() -> int:

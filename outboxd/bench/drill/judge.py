@@ -13,7 +13,8 @@ from outboxd.bench.drill.world import World, first
 
 _WAITING = """
   select (select count(*) from outbox.pending) + (select count(*) from outbox.unplaced)
-    + (select count(*) from outbox.ready) + (select count(*) from outbox.later) + (select count(*) from outbox.leases)
+    + (select count(*) from outbox.ready) + (select count(*) from outbox.later)
+    + (select count(*) from outbox.leases)
 """
 _EMPTY = ("leases", "lanes", "checkpoints", "ready", "later", "pending", "unplaced", "job_keys")
 _TWICE = """
@@ -144,7 +145,8 @@ def _received(conn: psycopg.Connection[Any], folder: Path, found: Verdict) -> No
         f"delivery of {event} has a bad signature" for event, genuine in received.items() if not genuine
     ]
     owed = conn.execute(
-        "select j.event_id from outbox.jobs j join outbox.queues q on q.id = j.queue_id where q.class = 'endpoint'"
+        "select j.event_id from outbox.jobs j join outbox.queues q on q.id = j.queue_id"
+        " where q.class = 'endpoint'"
     )
     wanted = {str(row[0]) for row in owed}
     found.broken += [f"delivery of {event} was never received" for event in sorted(wanted - set(received))]
@@ -181,7 +183,8 @@ def summary(found: Verdict) -> str:
 
     return "\n".join(
         (
-            f"acknowledged {found.acknowledged}, rolled back {found.rolled_back}, unknown to their producer {found.unknown}",
+            f"acknowledged {found.acknowledged}, rolled back {found.rolled_back}, "
+            f"unknown to their producer {found.unknown}",
             f"jobs {found.jobs}, Python handler calls {found.calls}, ledger {found.retried}",
             f"back after SIGKILL: {times(found.rescued_after_kill)}",
             f"back after SIGSTOP: {times(found.rescued_after_freeze)}",

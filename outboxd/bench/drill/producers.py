@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 
 from outboxd.bench.drill.ledger import Ledger
-from outboxd.bench.drill.world import World
+from outboxd.bench.drill.world import World, first
 
 _KINDS = ("order", "order", "order", "keyed", "keyed", "narrow", "poison")
 _LANES = 20
@@ -112,14 +112,12 @@ class Sql(Producer):
             event = first(
                 conn,
                 "select outbox.publish(%s, %s::jsonb, p_project => %s, p_key => %s, p_ordering_key => %s)",
-                [
-                    f"drill.{kind}",
-                    msgspec.json.encode(payload).decode(),
-                    self._world.project,
-                    key,
-                    self._lane(kind),
-                ],
-            ).fetchone()
+                f"drill.{kind}",
+                msgspec.json.encode(payload).decode(),
+                self._world.project,
+                key,
+                self._lane(kind),
+            )
             if self._random.random() < 0.05:
                 time.sleep(self._random.random())
             if self._random.random() < 0.2:

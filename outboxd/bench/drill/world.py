@@ -56,7 +56,7 @@ class World(msgspec.Struct, kw_only=True):
     ledger: Path
 
     def connect(self) -> psycopg.Connection[Any]:
-        """A new autocommit connection. The token is looked at first: no fault ever reaches another database."""
+        """A new autocommit connection. Its token is looked at first: no fault reaches another."""
         conn = psycopg.connect(self.dsn, autocommit=True, connect_timeout=5)
         if conn.execute("select token from drill.marker").fetchone() != (self.token,):
             conn.close()
