@@ -181,10 +181,10 @@ def summary(found: Verdict) -> str:
             else "none needed"
         )
 
+    told = f"acknowledged {found.acknowledged}, rolled back {found.rolled_back}, unknown {found.unknown}"
     return "\n".join(
         (
-            f"acknowledged {found.acknowledged}, rolled back {found.rolled_back}, "
-            f"unknown to their producer {found.unknown}",
+            told,
             f"jobs {found.jobs}, Python handler calls {found.calls}, ledger {found.retried}",
             f"back after SIGKILL: {times(found.rescued_after_kill)}",
             f"back after SIGSTOP: {times(found.rescued_after_freeze)}",
