@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from outboxd.db.hints import Hint
@@ -51,7 +52,7 @@ class Worker:
         net_timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         """`dsn` is where the beat connects. `writers`: transactions with handlers' writes at once,
-        fewer than the pool has connections. `offer.handlers` and `.writes` are taken from `handlers`."""
+        fewer than the pool has connections. What `offer` says of handlers is taken from `handlers`."""
         self._means = Means(
             db=db,
             wakes=wakes,
@@ -60,7 +61,12 @@ class Worker:
             threads=Threads(threads),
             writers=asyncio.Semaphore(writers),
         )
-        self._offer = offer
+        self._offer = msgspec.structs.replace(
+            offer,
+            handlers=tuple(handlers),
+            writes=tuple(name for name, each in handlers.items() if each.writes),
+            open=tuple(name for name, each in handlers.items() if each.open),
+        )
         self._dsn = dsn
         self._listener = listener
         self._drain = drain

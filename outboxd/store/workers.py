@@ -52,7 +52,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker tells of itself when it enlists."""
 
     name: str
-    handlers: tuple[str, ...]
+    handlers: tuple[str, ...] = ()
     queues: tuple[str, ...] | None = None
     """Names, or prefixes with a `*`; None: all."""
     host: str = ""

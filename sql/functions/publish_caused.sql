@@ -34,7 +34,7 @@ begin
     v_row := jsonb_populate_record(v_row, v_cause || jsonb_build_object('ord', v_at, 'unit', 0, 'adapter', 'handler',
       'id', outbox.uuid7(v_now + make_interval(secs => v_at * 1e-6)),
       'payload', coalesce(nullif(v_row.payload, 'null'), '{}'), 'metadata', coalesce(v_row.metadata, '{}')));
-    perform outbox.check_incoming(v_row, v_now);
+    perform outbox.check_incoming(v_row, v_now, format('event %s: ', v_at));
     v_row.event_key := coalesce(v_row.event_key, outbox.native_key(v_row));
     v_rows := v_rows || v_row;
   end loop;

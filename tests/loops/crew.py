@@ -92,13 +92,7 @@ class Crew:
         """A worker that knows these handlers; drained at the end of the block."""
         known = self.registry(app)
         wakes = Wakes()
-        offer = Offer(
-            name="crew",
-            handlers=tuple(known),
-            slots=slots,
-            beat=beat,
-            writes=tuple(name for name, each in known.items() if each.writes),
-        )
+        offer = Offer(name="crew", slots=slots, beat=beat)
         worker = Worker(
             db or self.db,
             wakes,
@@ -148,12 +142,7 @@ class Crew:
         given = Jsonb(payload or {})
         cur = await self.conn.execute(
             "select job_id from outbox.enqueue(outbox.me(), %s, %s, %s, %s)",
-            [
-                queue or handler_name.replace("sql:", "sql-"),
-                Jsonb(payload or {}),
-                self.project,
-                Jsonb(options),
-            ],
+            [queue or handler_name.replace("sql:", "sql-"), given, self.project, Jsonb(options)],
         )
         row = await cur.fetchone()
         assert row is not None
