@@ -16,14 +16,15 @@ begin
     perform outbox.open_lanes(p_jobs);
   end if;
   v_jobs := outbox.restartable(p_jobs, outbox.lock_lanes(p_jobs));
+  -- First what is queued already, or it would meet those that the others queue.
+  if 'queued' = any (p_states) then
+    v_back := outbox.hasten(v_jobs, p_rate, 0, p_now);
+  end if;
   if 'failed' = any (p_states) then
-    v_back := outbox.retry_failed(p_caller, v_jobs, p_rate, 0, p_now, p_reason);
+    v_back := v_back + outbox.retry_failed(p_caller, v_jobs, p_rate, v_back, p_now, p_reason);
   end if;
   if 'cancelled' = any (p_states) then
     v_back := v_back + outbox.retry_cancelled(p_caller, v_jobs, p_rate, v_back, p_now, p_reason);
-  end if;
-  if 'queued' = any (p_states) then
-    v_back := v_back + outbox.hasten(v_jobs, p_rate, v_back, p_now);
   end if;
   perform outbox.close_lanes(p_jobs);
   perform outbox.wake_queues(array(

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
+import pytest
 from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
@@ -82,7 +84,7 @@ class Engine:
         return only
 
     async def call(self, verb: str, *given: Any, caller: str = "outbox.me()", **named: Any) -> list[Row]:
-        """`select * from outbox.<verb>(caller, given…, p_named => …)`, a millisecond after what was before."""
+        """`select * from outbox.<verb>(caller, given…, p_named => …)`, a millisecond later."""
         self.clock.forward(timedelta(milliseconds=1))
         parts = [sql.SQL(caller), *[sql.Placeholder()] * len(given)]
         parts += [sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder()) for name in named]
@@ -92,6 +94,12 @@ class Engine:
         values = [Jsonb(value) if isinstance(value, dict) else value for value in [*given, *named.values()]]
         cursor = await self.conn.execute(statement, values)
         return await cursor.fetchall()
+
+    async def refused(self, verb: str, *given: Any, caller: str = "outbox.me()", **named: Any) -> str | None:
+        """The SQLSTATE with which that call is refused."""
+        with pytest.raises(psycopg.Error) as failed:
+            await self.call(verb, *given, caller=caller, **named)
+        return failed.value.sqlstate
 
     # Jobs --------------------------------------------------------------------------------------------
 
@@ -108,7 +116,7 @@ class Engine:
     async def publish(
         self, key: str | None = None, *, place: bool = True, run_at: Any = None, project: UUID | None = None
     ) -> UUID:
-        """An event of type `x.y`; returns its job (one route is expected). Numbered and placed unless told."""
+        """An event of type `x.y`; returns the job of its one route, which has its place unless told."""
         self.clock.forward(timedelta(milliseconds=1))
         event = await self.value(
             "select outbox.publish('x.y', '{}', p_project => %s, p_ordering_key => %s, p_run_at => %s)",

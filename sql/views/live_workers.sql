@@ -1,0 +1,10 @@
+-- Who is alive, where, doing what? silent: no beat for 1 1/3 of its interval, or declared dead (kept a day)
+
+create or replace view outbox.live_workers as
+select w.id as worker_id, w.name, w.host, w.pid, w.version, w.kind, w.queues, w.handlers, w.started_at,
+  t.now - w.beat_at as beat_age,
+  case when w.fenced_at is not null or (w.beats and w.beat_at < t.now - w.beat_every * 4 / 3) then 'silent'
+    when w.draining then 'draining' else 'alive' end as state,
+  w.slots, w.running
+from outbox.workers w
+cross join (select outbox.clock() as now) t;
