@@ -7,7 +7,9 @@ libpq; that wakes the waiter with an OperationalError at once and marks the conn
 
 import asyncio
 import os
+import select
 import socket
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -29,14 +31,27 @@ class Link(AsyncConnection[DictRow]):
 
     silence: timedelta = timedelta(seconds=10)
     on_cut: Callable[[], None] | None = None
+    answered_at: float = float("-inf")
+    """When it last answered, by the monotonic clock."""
 
     async def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:
         """The one place where psycopg waits for the server."""
         watch = asyncio.get_running_loop().call_later(self.silence.total_seconds(), self._silent)
         try:
-            return await super().wait(gen, *args, **kwargs)
+            answer = await super().wait(gen, *args, **kwargs)
         finally:
             watch.cancel()
+        self.answered_at = time.monotonic()
+        return answer
+
+    def proven(self, within: float) -> bool:
+        """It answered within so many seconds and has heard nothing since: a server that ends a
+        connection says so, and what it says waits in the socket."""
+        if self.closed or time.monotonic() - self.answered_at > within:
+            return False
+        said = select.poll()
+        said.register(self.pgconn.socket, select.POLLIN | select.POLLPRI)
+        return not said.poll(0)
 
     def cut(self) -> None:
         """Shuts the socket; whoever waits on it gets an OperationalError now."""

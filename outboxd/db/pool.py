@@ -4,7 +4,9 @@
                  │ fails: the connection was dead      │ raises: rollback
                  └─ the next one                       └─ COMMIT sent, no answer: CommitUnknown
 
-The first statement proves the connection, so no extra round trip does. A connection that was cut
+The first statement proves the connection, so no extra round trip does. Where that may not be repeated, an
+empty query does, unless the connection answered a moment ago and its socket has said nothing since: a
+server that ends a connection says so. A connection that was cut
 for silence makes the idle ones suspect too, and they are replaced. Nothing is set in a session:
 everything here works through a transaction pooler. Weakness: a server that hangs costs each
 statement its timeout and a second, since only then silence is proof.
@@ -33,6 +35,7 @@ Prepare = Literal["on", "off", "auto"]
 _GRACE = timedelta(seconds=1)
 _AFTER = 5  # uses of a statement before it is prepared, psycopg's own measure
 _TIMES = 3
+_FRESH = 1.0
 _MS = timedelta(milliseconds=1)
 _POOLED = (psycopg.errors.DuplicatePreparedStatement, psycopg.errors.InvalidSqlStatementName)
 
@@ -143,6 +146,8 @@ class Database:
                 await self._pool.drain()
             conn = await self._pool.getconn()
             self._settle_in(conn)
+            if not hello and conn.proven(_FRESH):
+                return conn
             try:
                 await conn.execute(hello, prepare=False)
             except psycopg.OperationalError:
