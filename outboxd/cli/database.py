@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from outboxd.config import Config
 from outboxd.db import running
 from outboxd.db.pool import Database
-from outboxd.errors import ConfigError, DatabaseUnavailable
+from outboxd.errors import Broken, ConfigError, DatabaseUnavailable, SchemaError
 
 
 def configured(config: Config) -> str | None:
@@ -43,7 +43,20 @@ async def opened(config: Config) -> AsyncIterator[Database]:
         prepare="off",
         application="outboxd cli",
     ) as db:
-        yield db
+        try:
+            yield db
+        except Broken as broken:
+            await _judge_schema(config, broken)
+            raise
+
+
+async def _judge_schema(config: Config, broken: Broken) -> None:
+    """Raises SchemaError when a statement was refused because the schema is another release's."""
+    from outboxd.db import migrate
+
+    state = await migrate.check(direct(config))
+    if not state.current:
+        raise SchemaError("the database's schema is not this release's: run `outboxd migrate`") from broken
 
 
 async def reach(dsn: str, config: Config) -> None:

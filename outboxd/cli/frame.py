@@ -10,7 +10,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from outboxd.cli import check, migrate, settings, version
+from outboxd.cli import (
+    check,
+    dead,
+    handlers,
+    jobs,
+    keys,
+    migrate,
+    projects,
+    queues,
+    routes,
+    settings,
+    teams,
+    version,
+    workers,
+)
 from outboxd.cli.output import Form, Output, say_error
 from outboxd.cli.parser import Nouns, Verb
 from outboxd.cli.reply import Reply
@@ -19,7 +33,9 @@ from outboxd.errors import Error
 if TYPE_CHECKING:
     from outboxd.config import Config
 
-MODULES = (migrate, check, settings, version)
+MODULES = (
+    migrate, check, settings, teams, projects, keys, routes, jobs, dead, queues, workers, handlers, version,
+)  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TextIO
 
 import msgspec
 
-from outboxd.cli.reply import Record, Reply, Rows, Text
+from outboxd.cli.reply import Page, Record, Reply, Rows, Text
 from outboxd.errors import ConfigError, Error
 
 Form = Literal["table", "json", "jsonl"]
@@ -57,8 +57,17 @@ class Output:
                 yield _json(reply.fields)
             case Text() if self._form == "table":
                 yield reply.text.removesuffix("\n")
-            case Text():
+            case Page() if self._form == "table":
+                yield from self._page(reply)
+            case Text() | Page():
                 yield _json(reply.document)
+
+    def _page(self, reply: Page) -> Iterator[str]:
+        for title, part in reply.parts:
+            if title:
+                yield ""
+                yield f"{_BOLD}{title}{_PLAIN}" if self._colour else title
+            yield from self._lines(part)
 
     def _table(self, reply: Rows) -> Iterator[str]:
         rows = [_builtins(row) for row in reply.rows]

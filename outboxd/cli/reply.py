@@ -34,4 +34,12 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     exit: int = 0
 
 
-Reply = Rows | Record | Text
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Several things about one, each under its title; for machines one document."""
+
+    parts: tuple[tuple[str, Rows | Record], ...]
+    document: Any
+    exit: int = 0
+
+
+Reply = Rows | Record | Text | Page

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -39,14 +39,20 @@ where id = %s and (last_used_at is null or last_used_at < outbox.clock() - inter
 """
 _MINT = f"select {_VIEW} from outbox.mint_key({CALLER}, %s, %s, %s, %s, %s, %s, %s)".encode()
 _REVOKE = f"select {_VIEW} from outbox.revoke_key({CALLER}, %s)".encode()
+_ROTATE = f"select {_VIEW} from outbox.rotate_key({CALLER}, %s, %s, %s, %s)".encode()
 _GET = (
     f"select {_VIEW} from outbox.keys where id = %s and outbox.sees({CALLER}, team_id, project_id)".encode()
 )
+_OWN = f"select {_VIEW} from outbox.keys where id = %s".encode()
 _LIST = f"""
 select {_VIEW} from outbox.keys
 where outbox.sees({CALLER}, team_id, project_id)
   and (%s::uuid is null or team_id = %s) and (%s::uuid is null or project_id = %s)
+  and (not %s or (revoked_at is null and (expires_at is null or expires_at > outbox.clock())))
 order by created_at desc, id desc limit %s
+""".encode()
+_PREFIXED = f"""
+select {_VIEW} from outbox.keys where prefix = %s and outbox.sees({CALLER}, team_id, project_id) limit %s
 """.encode()
 
 
@@ -107,12 +113,39 @@ async def revoke(conn: Conn, caller: Caller, key: UUID) -> Key:
     return await rows.one(await conn.execute(_REVOKE, (row(caller), key)), Key)
 
 
+async def rotate(conn: Conn, caller: Caller, key: UUID, overlap: timedelta) -> tuple[Key, str]:
+    """A key like this one with a new secret; the old one goes on for `overlap`, at most 7 days.
+
+    Raises NotFound, Conflict when it is revoked.
+    """
+    secret = PREFIX + secrets.token_urlsafe(32)
+    values = (row(caller), key, digest(secret.encode()), secret[:_SHOWN], overlap)
+    return await rows.one(await conn.execute(_ROTATE, values), Key), secret
+
+
 async def get(conn: Conn, caller: Caller, key: UUID) -> Key | None:
     return await rows.maybe(await conn.execute(_GET, (key, row(caller))), Key)
 
 
+async def prefixed(conn: Conn, caller: Caller, prefix: str, limit: int = 10) -> list[Key]:
+    """Those that the caller may see and that begin so; rarely more than one."""
+    return await rows.many(await conn.execute(_PREFIXED, (prefix, row(caller), limit)), Key)
+
+
+async def own(conn: Conn, key: UUID) -> Key:
+    """The key that asks."""
+    return await rows.one(await conn.execute(_OWN, (key,)), Key)
+
+
 async def listed(
-    conn: Conn, caller: Caller, *, team: UUID | None = None, project: UUID | None = None, limit: int = 50
+    conn: Conn,
+    caller: Caller,
+    *,
+    team: UUID | None = None,
+    project: UUID | None = None,
+    live: bool = False,
+    limit: int = 50,
 ) -> list[Key]:
-    """Newest first; those that the caller may see."""
-    return await rows.many(await conn.execute(_LIST, (row(caller), team, team, project, project, limit)), Key)
+    """Newest first; those that the caller may see, or of them those that are neither revoked nor expired."""
+    values = (row(caller), team, team, project, project, live, limit)
+    return await rows.many(await conn.execute(_LIST, values), Key)

@@ -18,6 +18,13 @@ _TEAM = f"id, name, metadata, {_TIMES}"
 _PROJECT = f"id, team_id, name, metadata, archived_at is not null as archived, settings, {_TIMES}, revision"
 _MAKE_TEAM = f"select outbox.make_team({CALLER}, %s, %s) as id".encode()
 _MAKE_PROJECT = f"select outbox.make_project({CALLER}, %s, %s, %s) as id".encode()
+_CHANGE_TEAM = f"select {_TEAM} from outbox.change_team({CALLER}, %s, %s)".encode()
+_CHANGE_PROJECT = f"select {_PROJECT} from outbox.change_project({CALLER}, %s, %s)".encode()
+_ALLOW_EGRESS = f"select outbox.allow_egress({CALLER}, %s, %s) as before".encode()
+_NAMES = b"""
+select (select name from outbox.teams where id = %s) as team,
+  (select name from outbox.projects where id = %s) as project
+"""
 _TEAMS = f"""
 select {_TEAM} from outbox.teams
 where outbox.sees({CALLER}, id, null) and (%s::text is null or lower(name) = lower(%s) or id::text = %s)
@@ -45,6 +52,22 @@ async def make_project(
     return await rows.value(cur, UUID)
 
 
+async def change_team(conn: Conn, caller: Caller, team: UUID, changes: dict[str, Any]) -> Team:
+    """`changes` of name and metadata. Raises NotFound, Invalid, Conflict when the name is taken."""
+    return await rows.one(await conn.execute(_CHANGE_TEAM, (row(caller), team, Jsonb(changes))), Team)
+
+
+async def change_project(conn: Conn, caller: Caller, project: UUID, changes: dict[str, Any]) -> Project:
+    """`changes` of name, metadata and archived. Raises NotFound, Invalid, Conflict when the name is taken."""
+    values = (row(caller), project, Jsonb(changes))
+    return await rows.one(await conn.execute(_CHANGE_PROJECT, values), Project)
+
+
+async def allow_egress(conn: Conn, caller: Caller, project: UUID, *, on: bool) -> bool:
+    """Whether its webhooks may go to allowed private networks; returns what held before. Raises Forbidden."""
+    return await rows.value(await conn.execute(_ALLOW_EGRESS, (row(caller), project, on)), bool)
+
+
 async def teams(conn: Conn, caller: Caller, named: str | None = None, limit: int = 50) -> list[Team]:
     """By name; `named` is an id or a name, whatever its case."""
     return await rows.many(await conn.execute(_TEAMS, (row(caller), named, named, named, limit)), Team)
@@ -56,6 +79,12 @@ async def projects(
     """By name; `named` is an id or a name, whatever its case."""
     values = (row(caller), team, team, named, named, named, limit)
     return await rows.many(await conn.execute(_PROJECTS, values), Project)
+
+
+async def names(conn: Conn, team: UUID | None, project: UUID | None) -> tuple[str | None, str | None]:
+    """Of a key's own team and project."""
+    found = await (await conn.execute(_NAMES, (team, project))).fetchone() or {}
+    return found["team"], found["project"]
 
 
 async def team(conn: Conn, caller: Caller, named: str) -> Team:

@@ -1,0 +1,92 @@
+"""`outboxd projects`"""
+
+from typing import TYPE_CHECKING, Any
+
+from outboxd.cli import changes, tenancy
+from outboxd.cli.parser import Args, Nouns, Parser, listed, owned, pair
+from outboxd.cli.reply import Record, Rows
+
+if TYPE_CHECKING:
+    from outboxd.db.pool import Database
+    from outboxd.model import Caller, Project
+
+COLUMNS = ("id", "name", "teamId", "archived", "createdAtEpoch")
+
+
+def add(nouns: Nouns) -> None:
+    noun = nouns.noun("projects", "what events belong to")
+    owned(listed(noun.verb("list", "all projects, by name", every)), ["team"])
+    parser = noun.verb("create", "a project of a team", create)
+    parser.add_argument("name", help="1 to 120 characters")
+    parser.add_argument("--team", metavar="ID|NAME", required=True, help="whose it is")
+    _one(noun.verb("show", "one project", show))
+    parser = _one(noun.verb("set", "change what a project is called, its metadata, or archive it", change))
+    parser.add_argument(
+        "settings", metavar="KEY=VALUE", type=pair, nargs="+", help="name, metadata (JSON), archived"
+    )
+    _one(noun.verb("archive", "it takes no more events; what it owes is still done", archive))
+    parser = _one(noun.verb("egress", "whether its webhooks may go to OUTBOXD_EGRESS_ALLOW", egress))
+    parser.add_argument("switch", choices=("on", "off"), help="whether it may")
+
+
+async def every(args: Args, db: "Database") -> Rows:
+    from outboxd.store import tenants
+
+    async with db.connection() as conn:
+        who = await tenancy.caller(conn)
+        team = await tenancy.team(conn, who, args.team) if args.team else None
+        found = await tenants.projects(conn, who, team=team.id if team else None, limit=args.limit)
+    return Rows(name="projects", columns=COLUMNS, rows=found)
+
+
+async def create(args: Args, db: "Database") -> Record:
+    from outboxd.store import tenants
+
+    async with db.transaction() as conn:
+        who = await tenancy.caller(conn)
+        team = await tenancy.team(conn, who, args.team)
+        made = await tenants.make_project(conn, who, team.id, args.name)
+        return Record(fields=await tenants.project(conn, who, str(made)))
+
+
+async def show(args: Args, db: "Database") -> Record:
+    async with db.connection() as conn:
+        return Record(fields=await _named(args, conn, await tenancy.caller(conn)))
+
+
+async def change(args: Args, db: "Database") -> Record:
+    known: dict[str, changes.Kind] = {"name": str, "metadata": dict, "archived": bool}
+    return await _changed(args, db, changes.document(args.settings, known))
+
+
+async def archive(args: Args, db: "Database") -> Record:
+    return await _changed(args, db, {"archived": True})
+
+
+async def egress(args: Args, db: "Database") -> Record:
+    from outboxd.store import tenants
+
+    async with db.transaction() as conn:
+        who = await tenancy.caller(conn)
+        project = await _named(args, conn, who)
+        before = await tenants.allow_egress(conn, who, project.id, on=args.switch == "on")
+    return Record(fields={"projectId": project.id, "egress": args.switch == "on", "before": before})
+
+
+async def _changed(args: Args, db: "Database", wanted: dict[str, Any]) -> Record:
+    from outboxd.store import tenants
+
+    async with db.transaction() as conn:
+        who = await tenancy.caller(conn)
+        project = await _named(args, conn, who)
+        return Record(fields=await tenants.change_project(conn, who, project.id, wanted))
+
+
+async def _named(args: Args, conn: "tenancy.Conn", who: "Caller") -> "Project":
+    team = await tenancy.team(conn, who, args.team) if args.team else None
+    return await tenancy.project(conn, who, args.project, team.id if team else None)
+
+
+def _one(parser: Parser) -> Parser:
+    parser.add_argument("project", metavar="ID|NAME", help="which")
+    return owned(parser, ["team"])
