@@ -1,6 +1,7 @@
 """Figures of a worker, counted when the database has accepted what they count and never before."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -25,24 +26,30 @@ class Meters:
     def settled(self, items: "Sequence[Item]", news: Sequence[Settled]) -> "Sequence[Item]":
         """Counts what was accepted now, says what was not, and returns the former."""
         said = {(told.lease_id, told.job_id): told for told in news}
-        accepted = []
-        for item in items:
-            told = said.get((item.claimed.lease_id, item.claimed.job_id))
-            if told is None or told.note is None:
-                self._count(item)
-                accepted.append(item)
-            if told is not None:
-                _tell(item, told)
+        accepted = items if not said else [item for item in items if not _heard(item, said)]
+        of_queue: dict[str, list[Item]] = {}
+        for item in accepted:
+            of_queue.setdefault(item.claimed.queue, []).append(item)
+        for queue, ended in of_queue.items():
+            self._meter(queue, ended[0].claimed).count(ended)
         return accepted
 
-    def _count(self, item: "Item") -> None:
-        claimed = item.claimed
-        meter = self._queues.get(claimed.queue)
+    def _meter(self, queue: str, claimed: Claimed) -> "_Queue":
+        meter = self._queues.get(queue)
         if meter is None:
             if len(self._queues) > _MOST_QUEUES:
                 self._queues.clear()
-            meter = self._queues[claimed.queue] = _Queue(claimed)
-        meter.count(item)
+            meter = self._queues[queue] = _Queue(claimed)
+        return meter
+
+
+def _heard(item: "Item", said: Mapping[tuple[UUID, UUID], Settled]) -> bool:
+    """Says what is news of it; whether it was refused, or counted before."""
+    told = said.get((item.claimed.lease_id, item.claimed.job_id))
+    if told is None:
+        return False
+    _tell(item, told)
+    return told.note is not None
 
 
 def _tell(item: "Item", told: Settled) -> None:
@@ -74,11 +81,15 @@ class _Queue:
             for outcome in ("completed", "failed", "timed_out", "snoozed", "cancelled")
         }
 
-    def count(self, item: "Item") -> None:
-        claimed = item.claimed
-        self._wait.observe(max(0.0, _claimed_at(claimed.lease_id) - claimed.run_at.timestamp()))
-        self._run.observe(item.ms / 1000)
-        self._ended[item.outcome].inc()
+    def count(self, items: "Sequence[Item]") -> None:
+        """All at once: one by one, this was a fifth of what a job costs here."""
+        claimed_at = {lease: _claimed_at(lease) for lease in {item.claimed.lease_id for item in items}}
+        self._wait.observe_all(
+            [max(0.0, claimed_at[item.claimed.lease_id] - item.claimed.run_at.timestamp()) for item in items]
+        )
+        self._run.observe_all([item.ms / 1000 for item in items])
+        for outcome, count in Counter([item.outcome for item in items]).items():
+            self._ended[outcome].inc(count)
 
 
 def _claimed_at(lease: UUID) -> float:

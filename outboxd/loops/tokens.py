@@ -9,43 +9,44 @@ from collections.abc import Callable
 
 from outboxd.model.contract import Reason
 
+_LOCK = threading.Lock()
+"""Of all tokens: each holds it for a few instructions, and a lock each is what a token would cost most."""
+
 
 class Token:
     """What `run.cancelled` is in a thread."""
 
-    __slots__ = ("_callbacks", "_lock", "reason")
+    __slots__ = ("_callbacks", "reason")
 
     def __init__(self) -> None:
         self.reason: Reason | None = None
-        self._lock = threading.Lock()
-        self._callbacks: list[Callable[[], object]] = []
+        self._callbacks: tuple[Callable[[], object], ...] = ()
 
     def is_set(self) -> bool:
         return self.reason is not None
 
     def set(self, reason: Reason) -> bool:
         """Whether this was the first reason; later ones change nothing."""
-        with self._lock:
+        with _LOCK:
             if self.reason is not None:
                 return False
             self.reason = reason
-            callbacks = tuple(self._callbacks)
+            callbacks = self._callbacks
         for callback in callbacks:
             callback()
         return True
 
     def on_set(self, callback: Callable[[], object]) -> None:
         """`callback` runs once, in the thread that sets the token; at once when it is set already."""
-        with self._lock:
+        with _LOCK:
             if self.reason is None:
-                self._callbacks.append(callback)
+                self._callbacks += (callback,)
                 return
         callback()
 
     def off_set(self, callback: Callable[[], object]) -> None:
-        with self._lock:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+        with _LOCK:
+            self._callbacks = tuple(other for other in self._callbacks if other != callback)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks the thread until the token is set, or for `timeout` seconds; says whether it is."""

@@ -61,6 +61,31 @@ class Snooze(msgspec.Struct, frozen=True):
 
 
 def job_of(claimed: Claimed, payload: Any) -> Job:
-    """`payload` stands apart because a large one is fetched after the claim."""
-    taken = {name: getattr(claimed, name) for name in Job.__struct_fields__ if name not in {"id", "payload"}}
-    return Job(id=claimed.job_id, payload=payload, **taken)
+    """`payload` stands apart because a large one is fetched after the claim. Spelled out: it is called for
+    every job, and a loop over the fields costs ten times as much."""
+    return Job(
+        id=claimed.job_id,
+        lease_id=claimed.lease_id,
+        attempt=claimed.attempt,
+        max_attempts=claimed.max_attempts,
+        series=claimed.series,
+        queue=claimed.queue,
+        handler=claimed.handler,
+        priority=claimed.priority,
+        run_at=claimed.run_at,
+        team_id=claimed.team_id,
+        project_id=claimed.project_id,
+        event_id=claimed.event_id,
+        type=claimed.type,
+        payload=payload,
+        ordering_key=claimed.ordering_key,
+        timeout=claimed.timeout,
+        deadline=claimed.deadline,
+        expires_at=claimed.expires_at,
+        checkpoint=claimed.checkpoint,
+        key_id=claimed.key_id,
+        actor=claimed.actor,
+        request_id=claimed.request_id,
+        traceparent=claimed.traceparent,
+        hops=claimed.hops,
+    )

@@ -105,8 +105,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the webhook's target answered."""
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A job in the hands of a worker: `outbox.claimed`, field by field."""
+class Claimed(msgspec.Struct, frozen=True, gc=False):
+    """A job in the hands of a worker: `outbox.claimed`, field by field, made from its row thousands of
+    times a second."""
 
     lease_id: UUID
     """The fence: every later word about the job must name it."""

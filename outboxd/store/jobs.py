@@ -116,8 +116,7 @@ async def claim(conn: Conn, worker: UUID, limit: int, wants: Sequence[Want]) -> 
     spots = [_spot(want.queue_id, want.lane, want.priority, want.run_at, want.n) for want in wants]
     cur = conn.cursor(row_factory=tuple_row)
     await cur.execute(_CLAIM, [worker, limit, spots], binary=True)
-    fields = Claimed.__struct_fields__
-    return [Claimed(**dict(zip(fields, row, strict=True))) for row in await cur.fetchall()]
+    return [Claimed(*row) for row in await cur.fetchall()]
 
 
 async def settle(conn: Conn, worker: UUID, results: bytes) -> list[Settled]:

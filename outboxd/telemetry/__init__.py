@@ -13,13 +13,13 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from outboxd.telemetry.histograms import Histogram
 from outboxd.telemetry.labels import Bounded
 from outboxd.telemetry.logs import configure_logging, flush_logs
 
