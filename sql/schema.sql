@@ -722,7 +722,6 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.add_route(p_caller outbox.caller, p_pattern text, p_queue text, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns uuid volatile security definer
 -- function outbox.admit(p_caller outbox.caller) returns outbox.caller stable
 -- function outbox.advance_lane(p_lane bigint) returns void volatile
--- function outbox.allow_egress(p_caller outbox.caller, p_project uuid, p_on boolean) returns boolean volatile
 -- function outbox.announce(p_project uuid, p_type text, p_payload jsonb) returns void volatile
 -- function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[]) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
@@ -739,10 +738,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.candidates(p_type text) returns text[] immutable
 -- function outbox.carry_epoch(p_stream outbox.streams) returns outbox.streams volatile
 -- function outbox.cause_of(p_job uuid, p_now timestamp with time zone) returns jsonb stable
--- function outbox.change_project(p_caller outbox.caller, p_project uuid, p_changes jsonb) returns outbox.projects volatile
 -- function outbox.change_route(p_caller outbox.caller, p_route uuid, p_options jsonb) returns void volatile security definer
--- function outbox.change_team(p_caller outbox.caller, p_team uuid, p_changes jsonb) returns outbox.teams volatile
--- function outbox.check_changes(p_changes jsonb, p_known text[]) returns void volatile
 -- function outbox.check_filter(p_filter jsonb) returns void volatile
 -- function outbox.check_handler(p_name text) returns void stable
 -- function outbox.check_incoming(p_row outbox.incoming, p_now timestamp with time zone, p_which text) returns void stable
@@ -784,13 +780,14 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.find_queue(p_name text) returns outbox.queues stable
 -- function outbox.find_route(p_caller outbox.caller, p_route uuid) returns outbox.routes volatile
 -- function outbox.fingerprint(p_type text, p_subject text, p_payload jsonb) returns bytea immutable
+-- function outbox.has_token(p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable
 -- function outbox.hasten(p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns integer volatile
 -- function outbox.hasten_lanes(p_jobs uuid[], p_lanes bigint[], p_now timestamp with time zone) returns void volatile
 -- function outbox.head_lanes(p_items outbox.settling[]) returns void volatile
 -- function outbox.hold() returns interval stable
 -- function outbox.incarnation() returns text stable
 -- function outbox.incoming_of(p_event jsonb, p_project uuid, p_ord integer) returns outbox.incoming stable
--- function outbox.ingest(p_rows outbox.incoming[], p_again boolean DEFAULT false) returns TABLE(ord integer, unit integer, status integer, event_id uuid, duplicate boolean, differs boolean, error text, code text, received_at timestamp with time zone, jobs jsonb) volatile
+-- function outbox.ingest(p_rows outbox.incoming[], p_again boolean DEFAULT false) returns TABLE(ord integer, unit integer, status integer, event_id uuid, duplicate boolean, differs boolean, error text, code text, own boolean, received_at timestamp with time zone, jobs jsonb) volatile
 -- function outbox.ingest_events(p_rows outbox.incoming[], p_now timestamp with time zone) returns void volatile
 -- function outbox.ingest_jobs(p_rows outbox.incoming[], p_now timestamp with time zone) returns TABLE(ord integer, keyed uuid[], jobs jsonb) volatile
 -- function outbox.ingest_keys(p_rows outbox.incoming[], p_refused integer[], p_now timestamp with time zone) returns outbox.verdict[] volatile
@@ -844,7 +841,6 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.publish_many(p_events jsonb[], p_project uuid DEFAULT NULL::uuid) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile security definer
 -- function outbox.publish_rows(p_rows outbox.incoming[]) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile
 -- function outbox.purge(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
--- function outbox.purge_dead(p_before timestamp with time zone, p_limit integer DEFAULT 1000) returns integer volatile
 -- function outbox.queue_settings(p_queue outbox.queues, p_settings jsonb) returns outbox.queues volatile
 -- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
@@ -865,7 +861,6 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.retry_cancelled(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.retry_failed(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
--- function outbox.rotate_key(p_caller outbox.caller, p_key uuid, p_hash bytea, p_prefix text, p_overlap interval DEFAULT '1 day'::interval) returns outbox.keys volatile
 -- function outbox.route_options(p_route outbox.routes, p_options jsonb, p_also text[] DEFAULT '{}'::text[]) returns outbox.routes volatile
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
 -- function outbox.row_changes(p_old jsonb, p_new jsonb) returns jsonb immutable

@@ -1,14 +1,16 @@
 -- outbox.ingest(rows, again) -> a verdict per row, with the jobs it made
 --
 -- The one core under every door. A foreseeable refusal is a verdict: nothing of a refused unit is stored and
--- its neighbours do not notice. Status 0: a key of its unit belongs to one that was refused in this call; nothing of it
--- is stored, run it again. Anything unforeseen raises, and the caller isolates it. `again`: these ids may have been stored
--- by a call whose COMMIT answer was lost; those that exist are answered as stored, not as duplicates.
+-- its neighbours do not notice. `own`: refused for what it is itself, not for its unit. Status 0: a key of its unit
+-- belongs to one that was refused in this call; nothing of the unit is stored, run it again. Anything unforeseen
+-- raises, and the caller isolates it. `again`: these ids may have been stored by a call whose COMMIT answer was
+-- lost; those that exist are answered as stored, not as duplicates.
 -- Only inserts: no lock that another producer could wait on, except that of an equal event key.
 
-create or replace function outbox.ingest(p_rows outbox.incoming[], p_again boolean default false)
+drop function if exists outbox.ingest;
+create function outbox.ingest(p_rows outbox.incoming[], p_again boolean default false)
 returns table (ord int, unit int, status int, event_id uuid, duplicate boolean, differs boolean,
-  error text, code text, received_at timestamptz, jobs jsonb)
+  error text, code text, own boolean, received_at timestamptz, jobs jsonb)
 language plpgsql
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
@@ -52,7 +54,7 @@ begin
   return query
   select r.ord, r.unit, coalesce(v.status, u.status, 201), coalesce(v.event_id, case when coalesce(v.status, u.status) is null then r.id end),
     coalesce(v.duplicate, false), coalesce(v.differs, false), coalesce(v.error, u.error), coalesce(v.code, u.code),
-    v_now, coalesce(v_made -> r.ord::text, '[]')
+    u.status is null, v_now, coalesce(v_made -> r.ord::text, '[]')
   from unnest(p_rows) r
   left join unnest(v_verdicts) v on v.ord = r.ord and (v.status >= 400 or not r.unit = any (v_refused))
   left join (select distinct on (x.unit) x.* from unnest(v_verdicts) x where x.status >= 400

@@ -33,7 +33,7 @@ begin
     end if;
     exit when v_at is null or v_left <= 0 or (v_only is not null and v_at <> v_only);
     select * into v_queue from outbox.queues q where q.id = v_at;
-    if outbox.claims_from(v_worker, v_queue, v_now) then
+    if outbox.claims_from(v_worker, v_queue, v_now) and outbox.has_token(v_queue, v_now) then
       for v_spot in select * from outbox.look_queue(v_queue, v_lane, v_left, v_now) loop
         return next v_spot;
         v_left := v_left - 1;

@@ -32,11 +32,12 @@ begin
   end loop;
 
   for v_seen in select i.* from outbox.ingest(v_rows) i loop
-    if v_seen.status >= 400 then
+    if v_seen.status >= 400 and v_seen.own then
       perform outbox.refuse(v_seen.status,
         case when cardinality(p_rows) > 1 then format('event %s: ', v_seen.ord) else '' end || v_seen.error,
         v_seen.code);
     end if;
+    continue when v_seen.status >= 400;
     ord := v_seen.ord;
     event_id := v_seen.event_id;
     duplicate := v_seen.duplicate;
