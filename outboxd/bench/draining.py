@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from outboxd.bench.drain import Did, Order
 from outboxd.bench.ground import PAYLOAD, Ground, NotMeasuredError
 from outboxd.bench.measure import Measure, Take
@@ -39,8 +41,6 @@ def _jobs(ground: Ground, system: str, batch: int) -> int:
 
 
 def _at(order: Order, dsn: str, act: str, *, share: bool = False) -> Order:
-    import msgspec
-
     return msgspec.structs.replace(order, dsn=dsn, act=act, share=share)
 
 

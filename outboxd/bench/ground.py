@@ -48,6 +48,8 @@ class Ground:
         self.dsn = dsn
         self.size = size
         self.keep = keep
+        self.versions: dict[str, str] = {}
+        """Of the systems that have told theirs."""
 
     @asynccontextmanager
     async def database(self, *, schema: bool = True) -> AsyncIterator[str]:
@@ -60,8 +62,10 @@ class Ground:
             conn.execute("checkpoint")
 
     async def fill(self, order: Order) -> Did:
-        async with _child("outboxd.bench.drain", order) as process:
-            return await _answer(process)
+        async with child("outboxd.bench.drain", order) as process:
+            did = await _answer(process)
+        self.versions[order.system] = did.version
+        return did
 
     async def drain(self, order: Order, processes: int = 1) -> list[Did]:
         """Every process imports first; then all of them start."""
@@ -93,9 +97,6 @@ async def child(module: str, order: msgspec.Struct) -> AsyncIterator[Process]:
         yield process
     finally:
         await _ended(process)
-
-
-_child = child
 
 
 async def _spawn(module: str, order: msgspec.Struct) -> Process:
