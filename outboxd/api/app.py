@@ -1,23 +1,23 @@
 """The HTTP surface: the layers in the order they act, and every route with what it asks of them."""
 
 import time
-from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from outboxd.api import publish, wire
 from outboxd.api.auth import Keys, Scopes
 from outboxd.api.bodies import Bodies
 from outboxd.api.cors import Cors
 from outboxd.api.doors import handle, route
 from outboxd.api.edge import Gate, Problems, RequestIds, SecurityHeaders, Traces
-from outboxd.api.exchange import Api, Operation, Readiness
+from outboxd.api.exchange import Api, Readiness
 from outboxd.api.keyring import KeyRing
+from outboxd.api.routes import ROUTES
 from outboxd.api.waits import Waits
 from outboxd.config import Config
 from outboxd.db.pool import Database
+from outboxd.egress import Egress
 from outboxd.loops.ingest import Ingest
 from outboxd.loops.wakes import Wakes
 
@@ -25,37 +25,21 @@ EVERYWHERE = (RequestIds, Traces, SecurityHeaders, Problems, Gate, Cors)
 """Outermost first. Behind them: path and method, which is Starlette's router and `doors`, then …"""
 BEHIND_THE_PATH = (Keys, Scopes, Bodies)
 
-_FLAGS = frozenset({"generate", "wait"})
 
-ROUTES: Mapping[str, Mapping[str, Operation]] = {
-    "/v1/events": {
-        "POST": Operation(
-            handler=publish.one,
-            scopes=("events:write",),
-            body=wire.ONE,
-            tolerant=True,
-            query=_FLAGS,
-            publishes=True,
-        ),
-    },
-    "/v1/events/batch": {
-        "POST": Operation(
-            handler=publish.batch,
-            scopes=("events:write",),
-            body=wire.EACH,
-            tolerant=True,
-            query=_FLAGS,
-            publishes=True,
-        ),
-    },
-}
-
-
-def build(*, config: Config, db: Database, ingest: Ingest, wakes: Wakes, readiness: Readiness) -> Starlette:
+def build(
+    *,
+    config: Config,
+    db: Database,
+    egress: Egress,
+    ingest: Ingest,
+    wakes: Wakes,
+    readiness: Readiness,
+) -> Starlette:
     """The app; whoever serves it runs `ingest` beside it."""
     api = Api(
         config=config,
         db=db,
+        egress=egress,
         ingest=ingest,
         wakes=wakes,
         readiness=readiness,

@@ -14,6 +14,7 @@ from outboxd.api.keyring import KeyRing
 from outboxd.api.waits import Waits
 from outboxd.config import Config
 from outboxd.db.pool import Database
+from outboxd.egress import Egress
 from outboxd.loops.ingest import Ingest
 from outboxd.loops.wakes import Wakes
 from outboxd.model import Caller
@@ -43,6 +44,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     db: Database
+    egress: Egress
     ingest: Ingest
     wakes: Wakes
     readiness: Readiness

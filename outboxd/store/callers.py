@@ -7,10 +7,14 @@ from psycopg.types.json import Jsonb
 
 from outboxd.model import Caller
 
-CALLER = "jsonb_populate_record(null::outbox.caller, %s)"
-"""SQL for the caller that `row` gives: somebody whose authority was judged elsewhere (CLI, console)."""
-KEY = "outbox.authorize(%s, %s, %s)"
-"""SQL for the caller behind (key, scope, request id), judged in the statement that acts."""
+CALLER = "outbox.caller_of(%s)"
+"""SQL for the caller that `row` gives."""
+
+
+class ByKey(Caller, frozen=True, kw_only=True):
+    """Whoever holds the key `key_id`: whether it opens `scope` is read in the statement that acts."""
+
+    scope: str
 
 
 def row(caller: Caller) -> Jsonb:

@@ -1,12 +1,14 @@
 """Events as they are read back. Every read is within the caller's tenancy."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
 
+from outboxd.db import rows
 from outboxd.model import Caller, Event
 from outboxd.store.callers import CALLER, row
 
@@ -29,15 +31,148 @@ where outbox.sees({CALLER}, e.team_id, e.project_id)
 """.encode()
 
 
+_FILTER = """
+  and (%(after)s::uuid is null or case when %(up)s then e.id > %(after)s else e.id < %(after)s end)
+  and (%(types)s::text[] is null or exists (select from unnest(%(types)s::text[]) t(pattern)
+    where e.type = t.pattern or (t.pattern like '%%.*' and starts_with(e.type, rtrim(t.pattern, '*')))))
+  and (%(session)s::uuid is null or e.session_id = %(session)s)
+  and (%(content_session)s::text is null or e.content_session_id = %(content_session)s)
+  and (%(adapter)s::text is null or e.adapter = %(adapter)s)
+  and (%(platform)s::text is null or e.platform_source = %(platform)s)
+  and (%(subject)s::text is null or e.subject = %(subject)s)
+  and (%(request)s::text is null or e.request_id = %(request)s)
+  and (%(since)s::timestamptz is null
+    or (e.received_at >= %(since)s
+      and e.id >= outbox.uuid7_floor(%(since)s::timestamptz - interval '1 hour')))
+  and (%(until)s::timestamptz is null
+    or (e.received_at < %(until)s and e.id < outbox.uuid7_floor(%(until)s::timestamptz + interval '1 hour')))
+  and (not %(dead)s or exists (select from outbox.jobs j join outbox.dead_letters d on d.job_id = j.id
+    where j.event_id = e.id))
+"""
+_SEES = "outbox.sees(outbox.caller_of(%(caller)s), p.team_id, p.id)"
+_LIST = """
+select {columns} from (
+  select e.* from outbox.projects p
+  cross join lateral (select e.* from outbox.events e where e.project_id = p.id {filter}
+    order by e.id {order} limit %(limit)s) e
+  where {sees} and (%(project)s::uuid is null or p.id = %(project)s)
+  order by e.id {order} limit %(limit)s
+) e {position} order by e.id {order}
+"""
+_TIMELINE = b"""
+with made as materialized (
+  select j.id, q.name as queue, q.handler from outbox.jobs j join outbox.queues q on q.id = j.queue_id
+  where j.event_id = %(id)s
+)
+select at, kind, said from (
+  select e.received_at as at, 0 as rank, 'received' as kind, '{}'::jsonb as said
+  from outbox.events e where e.id = %(id)s
+  union all
+  select f.sequenced_at, 1, 'sequenced', jsonb_build_object('position', f.seq::text)
+  from outbox.feed f where f.event_id = %(id)s
+  union all
+  select outbox.uuid7_time(j.id), 2, 'job_queued',
+    jsonb_build_object('jobId', j.id, 'queue', j.queue, 'handler', j.handler)
+  from made j
+  union all
+  select a.started_at, 3, 'attempt_started',
+    jsonb_build_object('jobId', j.id, 'attempt', a.attempt, 'series', a.series)
+  from made j join outbox.attempts a on a.job_id = j.id where a.started_at is not null
+  union all
+  select a.at, 4, case
+      when a.outcome = 'completed' then 'job_completed'
+      when a.outcome = 'cancelled' then 'job_cancelled'
+      when d.job_id is not null and a.no = d.no then 'job_failed'
+      when a.outcome in ('failed', 'timed_out', 'lost') then 'attempt_failed' else a.outcome end,
+    jsonb_strip_nulls(jsonb_build_object('jobId', j.id, 'attempt', a.attempt, 'class', a.class,
+      'status', a.status, 'outcome', a.outcome,
+      'retryInMs', round(extract(epoch from a.retry_at - a.at) * 1000)))
+  from made j
+  join outbox.attempts a on a.job_id = j.id
+  left join outbox.dead_letters d on d.job_id = j.id
+  union all
+  select l.at, 5, 'audit', jsonb_build_object('action', l.action, 'actorId', l.actor)
+  from outbox.audit_log l
+  where %(audit)s and (l.resource_id = %(id)s::text or l.resource_id in (select j.id::text from made j))
+) t order by at, rank limit %(limit)s
+"""
 _CAMEL = {field.name: field.encode_name for field in msgspec.structs.fields(Event)}
 _LEFT_OUT = frozenset({"source", "content_type", "encoding", "attributes"})
 """Only events that came as CloudEvents have them."""
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What is not None must hold."""
+
+    project: UUID | None = None
+    types: Sequence[str] | None = None
+    """Exact, or a prefix as in `order.*`."""
+    session: UUID | None = None
+    content_session: str | None = None
+    adapter: str | None = None
+    platform: str | None = None
+    subject: str | None = None
+    request: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    dead: bool = False
+    """One of its jobs is a dead letter."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that followed from an event."""
+
+    at: datetime
+    kind: str
+    said: dict[str, Any]
 
 
 async def of_ids(conn: Conn, caller: Caller, events: Collection[UUID]) -> list[Event]:
     """Those of them that the caller may see."""
     cur = await conn.execute(_OF_IDS, (list(events), row(caller)))
     return [_event(found) for found in await cur.fetchall()]
+
+
+async def listed(
+    conn: Conn,
+    caller: Caller,
+    where: EventFilter,
+    *,
+    after: UUID | None,
+    ascending: bool,
+    bodies: bool,
+    limit: int,
+) -> list[Event]:
+    """Newest first, or oldest; from beyond `after`."""
+    query = _LIST.format(
+        columns=_COLUMNS + (_BODY if bodies else ""),
+        filter=_FILTER,
+        order="asc" if ascending else "desc",
+        sees=_SEES,
+        position=_POSITION,
+    )
+    values = msgspec.structs.asdict(where) | {
+        "caller": row(caller),
+        "types": None if where.types is None else list(where.types),
+        "after": after,
+        "up": ascending,
+        "limit": limit,
+    }
+    cur = await conn.execute(query.encode(), values)
+    return [_event(found) for found in await cur.fetchall()]
+
+
+async def timeline(conn: Conn, event: UUID, *, audit: bool, limit: int) -> list[Entry]:
+    """What followed from it, oldest first; the caller has seen that the event is theirs."""
+    values = {"id": event, "audit": audit, "limit": limit}
+    return await rows.many(await conn.execute(_TIMELINE, values), Entry)
+
+
+async def team_of(conn: Conn, event: UUID) -> UUID | None:
+    """Whose it is, for telling what is foreign from what never was."""
+    cur = await conn.execute(b"select team_id from outbox.events where id = %s", (event,))
+    found = await cur.fetchone()
+    return found["team_id"] if found else None
 
 
 def _event(found: dict[str, Any]) -> Event:

@@ -24,7 +24,7 @@ COUNTED = 10_000
 """Up to here a total is exact."""
 
 # {jobs}: a set of job bodies, already chosen. The ledger is looked at by primary key, newest first.
-_SHOWN = """
+SHOWN = """
 select j.id, j.team_id, j.project_id, j.event_id, q.name as queue, q.handler, j.priority, j.ordering_key,
   p.state, coalesce(r.attempt, w.attempt, l.attempt, d.attempt, a.attempt, 0) as attempt,
   coalesce(r.series, w.series, l.series, d.series, a.series, 0) as series,
@@ -35,9 +35,9 @@ select j.id, j.team_id, j.project_id, j.event_id, q.name as queue, q.handler, j.
   w.held, a.at as told_at, l.claimed_at, d.failed_at, e.outcome, f.class as class_, f.error, f.status,
   f.attempt as failed_attempt, f.retry_at, f.at as erred_at,
   coalesce(j.request_id, v.request_id) as request_id,
-  v.session_id, q.paused or q.closed_until > outbox.clock() or w.held is not null as stopped
+  v.session_id, q.paused or coalesce(q.closed_until > outbox.clock(), false) or w.held is not null as stopped
 """
-_FROM = """
+FROM = """
 join outbox.queues q on q.id = j.queue_id
 left join outbox.ready r on r.job_id = j.id
 left join outbox.later w on w.job_id = j.id
@@ -60,8 +60,8 @@ cross join lateral (select case
   else 'queued' end as state) p
 """
 _OF_IDS = f"""
-{_SHOWN} from unnest(%s::uuid[]) u(id)
-cross join lateral (select j.* from outbox.jobs j where j.id = u.id) j {_FROM}
+{SHOWN} from unnest(%s::uuid[]) u(id)
+cross join lateral (select j.* from outbox.jobs j where j.id = u.id) j {FROM}
 where outbox.sees({CALLER}, j.team_id, j.project_id)
 """.encode()
 _OPEN = b"""
@@ -85,7 +85,7 @@ select a.attempt, a.series, a.lease_id, a.worker_id,
   outbox.ms(coalesce(a.started_at, a.at)) as started_at_epoch, outbox.ms(a.at) as ended_at_epoch,
   a.outcome, a.class as class_, a.status, a.error as message,
   outbox.ms(a.retry_at) as retry_at_epoch, a.ms as duration_ms, a.no,
-  case when q.name like 'endpoint:%%' then a.detail end as delivery
+  case when q.name like 'endpoint:%%' then coalesce(a.detail, 'null') end as delivery
 from outbox.jobs j
 join outbox.queues q on q.id = j.queue_id
 join outbox.attempts a on a.job_id = j.id
@@ -104,6 +104,12 @@ _EXTRAS = b"""
 select c.progress, (select a.output from outbox.attempts a where a.job_id = j.id and a.outcome = 'completed'
   order by a.no desc limit 1) as output
 from (select %s::uuid as id) j left join outbox.checkpoints c on c.job_id = j.id
+"""
+_PAYLOADS = b"""
+select j.id, coalesce(j.payload, e.payload, 'null') as payload
+from unnest(%s::uuid[]) u(id)
+cross join lateral (select j.* from outbox.jobs j where j.id = u.id) j
+left join lateral (select e.payload from outbox.events e where e.id = j.event_id) e on true
 """
 _WHY = b"select rank, reason, detail, outbox.ms(until) as until_epoch from outbox.why(%s) order by rank"
 
@@ -191,6 +197,16 @@ async def attempts(conn: Conn, caller: Caller, job: UUID, after: int, limit: int
 async def running(conn: Conn, job: UUID) -> Attempt | None:
     """The attempt that a worker has in hand."""
     return await rows.maybe(await conn.execute(_RUNNING, (job, job)), Attempt)
+
+
+def attempt_of(told: LedgerRow) -> Attempt:
+    return Attempt(**{name: getattr(told, name) for name in Attempt.__struct_fields__})
+
+
+async def payloads(conn: Conn, jobs: Collection[UUID]) -> dict[UUID, Raw]:
+    """What each works on: its own payload, else its event's."""
+    cur = await conn.execute(_PAYLOADS, (list(jobs),))
+    return {found["id"]: found["payload"] for found in await cur.fetchall()}
 
 
 async def extras(conn: Conn, job: UUID) -> Extras:

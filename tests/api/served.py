@@ -1,7 +1,7 @@
 """The app over a real database, called in process or served on a socket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,7 +9,9 @@ import httpx
 
 from outboxd import config
 from outboxd.api import app
+from outboxd.config import Config
 from outboxd.db.pool import Database
+from outboxd.egress import Egress
 from outboxd.loops.ingest import Ingest
 from outboxd.loops.wakes import Wakes
 
@@ -28,11 +30,8 @@ class Ready:
 class Served:
     """`http` calls it; the rest is what a test may want to turn."""
 
-    def __init__(self, db: Database, **settings: str) -> None:
-        environ = {f"OUTBOXD_{name}": value for name, value in settings.items()}
-        self.config = config.read(
-            {"OUTBOXD_DATABASE_URL": "postgresql://localhost/x", **environ}, command="serve"
-        )
+    def __init__(self, db: Database, egress: Egress, given: Config) -> None:
+        self.config = given
         self.wakes = Wakes()
         self.ingest = Ingest(
             db,
@@ -42,7 +41,12 @@ class Served:
         )
         self.ready = Ready()
         self.app = app.build(
-            config=self.config, db=db, ingest=self.ingest, wakes=self.wakes, readiness=self.ready
+            config=given,
+            db=db,
+            egress=egress,
+            ingest=self.ingest,
+            wakes=self.wakes,
+            readiness=self.ready,
         )
         self.http: httpx.AsyncClient
 
@@ -55,14 +59,26 @@ class Served:
 @asynccontextmanager
 async def serving(db: Database, key: str | None = None, **settings: str) -> AsyncIterator[Served]:
     """In process, with its ingest running; `http` shows `key`."""
-    served, stop = Served(db, **settings), asyncio.Event()
-    committing = asyncio.create_task(served.ingest.run(stop))
-    try:
-        async with served.client(key) as served.http:
-            yield served
-    finally:
-        stop.set()
-        await committing
+    given, stop = configured(**settings), asyncio.Event()
+    async with Egress.open(given, look_up=public) as egress:
+        served = Served(db, egress, given)
+        committing = asyncio.create_task(served.ingest.run(stop))
+        try:
+            async with served.client(key) as served.http:
+                yield served
+        finally:
+            stop.set()
+            await committing
+
+
+def configured(**settings: str) -> Config:
+    environ = {f"OUTBOXD_{name}": value for name, value in settings.items()}
+    return config.read({"OUTBOXD_DATABASE_URL": "postgresql://localhost/x", **environ}, command="serve")
+
+
+async def public(name: str, port: int) -> Sequence[str]:
+    """Every name is that of one public address, but those that are addresses themselves."""
+    return [name if name.replace(".", "").isdigit() else "93.184.216.34"]
 
 
 def problem(reply: httpx.Response) -> dict[str, Any]:

@@ -1,0 +1,190 @@
+"""Webhook targets: POST, GET, PATCH, DELETE /v1/endpoints, and their secrets."""
+
+import secrets as random
+from base64 import b64encode
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from outboxd.api import cursors, endpoint_wire, queries, tenancy
+from outboxd.api import exchange as x
+from outboxd.api.endpoint_wire import EndpointIn
+from outboxd.api.exchange import Exchange, Reply
+from outboxd.api.json_checks import refused
+from outboxd.api.wire import FOREIGN_PROJECT, SIBLING_PROJECT, uuid_of
+from outboxd.db.faults import Clash
+from outboxd.db.link import Link
+from outboxd.errors import Blocked, Conflict, Forbidden, Invalid, Issue, NotFound, PreconditionFailed
+from outboxd.store import audit, endpoints, secrets
+from outboxd.store.callers import ByKey
+from outboxd.store.endpoints import Plan, Stored
+
+LIST_QUERY = frozenset({"projectId", "state", "type", "limit", "cursor"})
+_SECRET_BYTES = 32
+
+
+async def make(exchange: Exchange) -> Reply:
+    """POST /v1/endpoints: 201 with the secret."""
+    given: EndpointIn = exchange.body
+    project = await _project(exchange, given)
+    values = endpoint_wire.whole(given)
+    extra = endpoint_wire.headers(given)
+    keys, made = exchange.api.config.secret_keys, exchange.api.ingest.mint()
+    secret = "whsec_" + b64encode(random.token_bytes(_SECRET_BYTES)).decode()
+    sealed = secrets.seal(keys, secret.encode(), owner=made, column=endpoints.SEALED_AS)
+    await _check_url(exchange, values["url"], project)
+    plan = _plan(exchange, made, values, extra or None)
+
+    async def write(conn: Link) -> Stored | None:
+        await endpoints.open_one(conn, _by(exchange), made, project, plan, sealed)
+        return await endpoints.get(conn, exchange.caller, str(made), keys)
+
+    stored = await exchange.api.db.run(write)
+    return x.json({"endpoint": stored.endpoint if stored else None, "secret": secret}, 201)
+
+
+async def listed(exchange: Exchange) -> Reply:
+    """GET /v1/endpoints"""
+    project = await tenancy.asked_project(exchange)
+    limit, after = queries.limit(exchange), cursors.read(exchange)
+    state = queries.choice(exchange, "state", {"enabled", "paused", "disabled"})
+    event_type = queries.text(exchange, "type", 255)
+    async with exchange.api.db.connection() as conn:
+        found = await endpoints.listed(
+            conn,
+            exchange.caller,
+            exchange.api.config.secret_keys,
+            project=project,
+            state=state,
+            event_type=event_type,
+            after=after,
+            limit=limit + 1,
+        )
+    more = found[limit - 1].id if len(found) > limit else None
+    return x.json({"endpoints": found[:limit], "nextCursor": cursors.write(exchange, more)})
+
+
+async def one(exchange: Exchange) -> Reply:
+    """GET /v1/endpoints/{id}"""
+    return x.json({"endpoint": (await _seen(exchange)).endpoint})
+
+
+async def change(exchange: Exchange) -> Reply:
+    """PATCH /v1/endpoints/{id}: a merge patch, under If-Match where it is sent."""
+    given: EndpointIn = exchange.body
+    if given.project_id is not UNSET:
+        raise refused("cannot be changed", ("projectId",), "invalid_value")
+    extra = endpoint_wire.headers(given)
+    seen = await _seen(exchange)
+    if isinstance(given.url, str):
+        await _check_url(exchange, given.url, seen.endpoint.project_id)
+    keys, id_ = exchange.api.config.secret_keys, seen.endpoint.id
+
+    async def write(conn: Link) -> Stored | None:
+        await endpoints.hold(conn, id_)
+        known = await endpoints.get(conn, exchange.caller, str(id_), keys)
+        if known is None:
+            raise NotFound("Endpoint not found")
+        _check_revision(exchange, known.endpoint.revision)
+        values = endpoint_wire.whole(given, known.endpoint)
+        plan = _plan(exchange, id_, values, extra if extra is not UNSET else None)
+        if extra is UNSET:
+            plan = msgspec.structs.replace(plan, headers=known.sealed_headers)
+        await endpoints.change(conn, _by(exchange), id_, plan)
+        return await endpoints.get(conn, exchange.caller, str(id_), keys)
+
+    try:
+        stored = await exchange.api.db.run(write)
+    except Clash:
+        raise Conflict("another endpoint of this project has this uid") from None
+    return x.json({"endpoint": stored.endpoint if stored else None})
+
+
+async def remove(exchange: Exchange) -> Reply:
+    """DELETE /v1/endpoints/{id}"""
+    seen = await _seen(exchange)
+    async with exchange.api.db.transaction() as conn:
+        await endpoints.remove(conn, _by(exchange), seen.endpoint.id)
+    return Reply(204, headers=())
+
+
+async def secret(exchange: Exchange) -> Reply:
+    """GET /v1/endpoints/{id}/secret: those in force, newest first. Audited."""
+    seen = await _seen(exchange)
+    keys, id_ = exchange.api.config.secret_keys, seen.endpoint.id
+    async with exchange.api.db.transaction() as conn:
+        found = await endpoints.live_secrets(conn, _by(exchange), id_, keys)
+        await audit.record(
+            conn,
+            exchange.caller,
+            "endpoint.secret_read",
+            "endpoint",
+            str(id_),
+            project=seen.endpoint.project_id,
+        )
+    return x.json({"secret": found[0] if found else None, "secrets": found})
+
+
+async def _seen(exchange: Exchange) -> Stored:
+    named = exchange.parameter("id")
+    own = exchange.key.project_id if exchange.key else None
+    async with exchange.api.db.connection() as conn:
+        found = await endpoints.get(
+            conn, exchange.caller, named, exchange.api.config.secret_keys, project=own
+        )
+    if found is None:
+        raise await tenancy.refuse(exchange, "Endpoint", uuid_of(named))
+    return found
+
+
+async def _project(exchange: Exchange, given: EndpointIn) -> UUID:
+    own = exchange.key.project_id if exchange.key else None
+    if not isinstance(given.project_id, str):
+        if own is None:
+            raise refused("Required", ("projectId",), "required")
+        return own
+    project = uuid_of(given.project_id)
+    if own is not None and project != own:
+        raise Forbidden(SIBLING_PROJECT)
+    try:
+        await tenancy.need_project(exchange, project)
+    except NotFound:
+        raise Forbidden(FOREIGN_PROJECT) from None
+    assert project is not None  # noqa: S101 - what is no id is nobody's project, and was refused
+    return project
+
+
+async def _check_url(exchange: Exchange, url: str, project: UUID) -> None:
+    """Quick words to whoever enters it; the judgement that counts is made when it is dialled."""
+    async with exchange.api.db.connection() as conn:
+        trusted = await endpoints.trusted(conn, project)
+    try:
+        await exchange.api.egress.check(url, trusted=trusted)
+    except Blocked as blocked:
+        raise Invalid(
+            blocked.detail, (Issue(path=("url",), code="blocked", message=blocked.detail),)
+        ) from None
+
+
+def _plan(exchange: Exchange, owner: UUID, values: dict[str, Any], extra: dict[str, str] | None) -> Plan:
+    keys = exchange.api.config.secret_keys
+    clear = msgspec.json.encode(extra)
+    sealed = secrets.seal(keys, clear, owner=owner, column=endpoints.HEADERS_AS) if extra else None
+    return Plan(fields=endpoint_wire.columns(values), queue=endpoint_wire.queue(values), headers=sealed)
+
+
+def _check_revision(exchange: Exchange, revision: int) -> None:
+    wanted = exchange.headers.get(b"if-match")
+    if wanted is not None and wanted.strip() not in {b"*", b'"%d"' % revision}:
+        raise PreconditionFailed("the endpoint was changed meanwhile")
+
+
+def _by(exchange: Exchange) -> ByKey:
+    return ByKey(
+        actor=exchange.caller.actor,
+        key_id=exchange.key_id,
+        scope="endpoints:write",
+        request_id=exchange.request_id,
+    )

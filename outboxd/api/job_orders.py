@@ -1,0 +1,143 @@
+"""Cancelling and retrying, one job or many. Authority is read in the statement that acts."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from outboxd.api import exchange as x
+from outboxd.api import jobs, tenancy
+from outboxd.api.exchange import Exchange, Reply
+from outboxd.api.wire import Epoch
+from outboxd.db.link import Link
+from outboxd.errors import NotFound
+from outboxd.store import mending
+from outboxd.store.callers import ByKey
+from outboxd.store.mending import Bulk, Moved
+
+Reason = Annotated[str, Meta(max_length=500)]
+
+
+class WhyIn(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of retry and cancel, which may be left out. Clients of older servers send others."""
+
+    reason: Reason | None = None
+
+
+class FilterIn(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
+    ids: Annotated[list[UUID], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
+    project_id: str | UnsetType = UNSET
+    status: Annotated[list[str], Meta(min_length=1, max_length=5)] | UnsetType = UNSET
+    queue: str | UnsetType = UNSET
+    handler: str | UnsetType = UNSET
+    source_type: str | UnsetType = UNSET
+    classification: Annotated[list[str], Meta(max_length=50)] | UnsetType = UNSET
+    since: Epoch | str | UnsetType = UNSET
+    until: Epoch | str | UnsetType = UNSET
+    session_id: str | UnsetType = UNSET
+
+
+class CancelIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    filter: FilterIn
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    dry_run: bool = False
+    reason: Reason | None = None
+
+
+class RetryIn(CancelIn, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    rate_per_second: Annotated[float, Meta(ge=0, le=1000)] = 10
+
+
+WHY = msgspec.json.Decoder(WhyIn)
+CANCEL_MANY = msgspec.json.Decoder(CancelIn)
+RETRY_MANY = msgspec.json.Decoder(RetryIn)
+
+
+async def retry(exchange: Exchange) -> Reply:
+    """POST /v1/jobs/{id}/retry"""
+    changed, job = await _ordered(exchange, mending.retry)
+    return x.json(
+        {
+            "generationJob": job,
+            "retriedCount": changed.series,
+            "alreadyQueued": changed.before == "queued",
+            "requestId": exchange.request_id,
+        }
+    )
+
+
+async def cancel(exchange: Exchange) -> Reply:
+    """POST /v1/jobs/{id}/cancel"""
+    changed, job = await _ordered(exchange, mending.cancel)
+    return x.json(
+        {
+            "generationJob": job,
+            "alreadyCancelled": changed.before == "cancelled",
+            "requestId": exchange.request_id,
+        }
+    )
+
+
+async def retry_many(exchange: Exchange) -> Reply:
+    """POST /v1/jobs/retry"""
+    asked: RetryIn = exchange.body
+    where: dict[str, Any] = msgspec.to_builtins(asked.filter)
+
+    async def order(conn: Link) -> Bulk:
+        return await mending.redrive(
+            conn,
+            _by(exchange),
+            where,
+            limit=asked.limit,
+            rate=asked.rate_per_second,
+            dry_run=asked.dry_run,
+            reason=asked.reason,
+        )
+
+    return _bulk(exchange, await exchange.api.db.run(order))
+
+
+async def cancel_many(exchange: Exchange) -> Reply:
+    """POST /v1/jobs/cancel"""
+    asked: CancelIn = exchange.body
+    where: dict[str, Any] = msgspec.to_builtins(asked.filter)
+
+    async def order(conn: Link) -> Bulk:
+        return await mending.cancel_many(
+            conn, _by(exchange), where, limit=asked.limit, dry_run=asked.dry_run, reason=asked.reason
+        )
+
+    return _bulk(exchange, await exchange.api.db.run(order))
+
+
+async def _ordered(exchange: Exchange, verb: Any) -> tuple[Moved, Any]:
+    job = tenancy.path_id(exchange)
+    if job is None:
+        raise NotFound("Generation job not found")
+    reason = exchange.body.reason if exchange.body else None
+
+    async def order(conn: Link) -> Moved:
+        changed: Moved = await verb(conn, _by(exchange), job, reason)
+        return changed
+
+    try:
+        changed = await exchange.api.db.run(order)
+    except NotFound:
+        raise await tenancy.refuse(exchange, "Generation job", job, siblings=False) from None
+    return changed, await jobs.full(exchange, job)
+
+
+def _by(exchange: Exchange) -> ByKey:
+    return ByKey(
+        actor=exchange.caller.actor,
+        key_id=exchange.key_id,
+        scope="jobs:write",
+        request_id=exchange.request_id,
+    )
+
+
+def _bulk(exchange: Exchange, done: Bulk) -> Reply:
+    return x.json({**msgspec.to_builtins(done), "requestId": exchange.request_id})

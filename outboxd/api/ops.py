@@ -1,0 +1,149 @@
+"""What the process says of itself: probes, metrics, who am I, what is this."""
+
+import time
+from typing import Any
+
+from outboxd import __version__, telemetry
+from outboxd.api import exchange as x
+from outboxd.api.exchange import Exchange, Reply
+from outboxd.db import rows
+from outboxd.errors import Error, InsufficientScope, Unauthorized
+from outboxd.store import keys, tenants
+
+_SCHEMA = b"select coalesce(max(substring(path from 'migrations/(\\d+)')::int), 0) from outbox.migrations"
+_RUNTIME = "server-beta"
+"""As clients of older servers expect it."""
+_HTML = ((b"content-type", b"text/html; charset=utf-8"),)
+_PAGE = f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>outboxd</title>
+<h1>outboxd {__version__}</h1>
+<p>A transactional outbox daemon. Events go in at <code>POST /v1/events</code>;
+its health is at <code>/readyz</code>, its figures at <code>/metrics</code>.</p>
+</html>
+""".encode()
+
+
+async def front(exchange: Exchange) -> Reply:
+    return Reply(200, _PAGE, _HTML)
+
+
+async def livez(exchange: Exchange) -> Reply:
+    """The event loop answers; nothing else is asked."""
+    return x.json({"status": "ok"})
+
+
+async def readyz(exchange: Exchange) -> Reply:
+    status, checks = await _checked(exchange)
+    return x.json({"status": status, "checks": checks}, 503 if status == "unready" else 200)
+
+
+async def healthz(exchange: Exchange) -> Reply:
+    return x.json({"status": "ok", "runtime": _RUNTIME})
+
+
+async def api_readiness(exchange: Exchange) -> Reply:
+    status, _ = await _checked(exchange)
+    if status == "unready":
+        return x.json({"status": "initializing", "message": "not ready yet"}, 503)
+    return x.json({"status": "ready", "mcpReady": True})
+
+
+async def api_health(exchange: Exchange) -> Reply:
+    """No pid, platform or host; the shape that older clients read."""
+    status, checks = await _checked(exchange)
+    broken = checks.get("database") == "failed"
+    shown = {"ready": "ok", "degraded": "degraded", "unready": "error" if broken else "degraded"}[status]
+    return x.json(
+        {
+            "status": shown,
+            "runtime": _RUNTIME,
+            "version": __version__,
+            "initialized": status != "unready",
+            "mcpReady": status != "unready",
+            "uptime": round(time.monotonic() - exchange.api.started, 3),
+            "workerPath": "",
+            "managed": False,
+            "hasIpc": False,
+            "ai": {"provider": "disabled", "authMethod": "api-key", "lastInteraction": None},
+            "dependencies": {"degraded": status != "ready", "statuses": checks},
+            "queue": {"engine": "postgres"},
+        },
+        503 if broken else 200,
+    )
+
+
+async def version(exchange: Exchange) -> Reply:
+    return x.json({"version": __version__})
+
+
+async def info(exchange: Exchange) -> Reply:
+    """GET /v1/info; a key is not needed."""
+    _, checks = await _checked(exchange)
+    up = checks.get("database") != "failed"
+    manager = {"status": "active" if up else "errored", "reason": None if up else "database"}
+    works = "work" in exchange.api.config.roles
+    return x.json(
+        {
+            "name": "outboxd",
+            "runtime": _RUNTIME,
+            "version": __version__,
+            "authMode": "api-key",
+            "postgres": {
+                "initialized": checks.get("schema", "ok") != "failed",
+                "schemaVersion": await _schema(exchange),
+            },
+            "boundaries": {
+                "queueManager": manager,
+                "generationWorkerManager": manager if works else {"status": "disabled", "reason": "role"},
+            },
+            "queueLanes": [],
+        }
+    )
+
+
+async def me(exchange: Exchange) -> Reply:
+    """GET /v1/me: the key that asks, never its secret."""
+    assert exchange.key is not None  # noqa: S101 - the auth layer let nobody else in
+    caller = exchange.caller
+    async with exchange.api.db.connection() as conn:
+        key = await keys.own(conn, exchange.key_id)
+        team, project = await tenants.names(conn, caller.team_id, exchange.key.project_id)
+    return x.json(
+        {
+            "key": key,
+            "effectiveScopes": sorted(exchange.key.effective),
+            "team": _named(caller.team_id, team),
+            "project": _named(exchange.key.project_id, project),
+        }
+    )
+
+
+async def metrics(exchange: Exchange) -> Reply:
+    if not exchange.api.config.metrics_open:
+        if exchange.key is None:
+            raise Unauthorized("an API key is required")
+        if "admin" not in exchange.key.effective:
+            raise InsufficientScope("Invalid API key or insufficient scope", ("admin",))
+    return Reply(200, telemetry.render(), ((b"content-type", telemetry.CONTENT_TYPE.encode()),))
+
+
+async def _checked(exchange: Exchange) -> tuple[str, dict[str, str]]:
+    checks = await exchange.api.readiness.checks()
+    if exchange.api.ingest.full:
+        checks = {**checks, "ingest": "failed"}
+    if exchange.api.readiness.draining or "failed" in checks.values():
+        return "unready", checks
+    return ("degraded" if "degraded" in checks.values() else "ready"), checks
+
+
+def _named(id: Any, name: str | None) -> dict[str, Any] | None:  # noqa: A002 - the field is called so
+    return None if id is None else {"id": id, "name": name}
+
+
+async def _schema(exchange: Exchange) -> int | None:
+    """The number of the last migration; None while the database cannot be asked."""
+    try:
+        async with exchange.api.db.connection() as conn:
+            return await rows.value(await conn.execute(_SCHEMA), int)
+    except Error:
+        return None

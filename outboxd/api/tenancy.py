@@ -1,0 +1,70 @@
+"""What a caller may name: rows and projects of others look as if they did not exist."""
+
+from uuid import UUID
+
+import structlog
+
+from outboxd.api.auth import note
+from outboxd.api.exchange import Exchange
+from outboxd.api.queries import ident
+from outboxd.api.wire import SIBLING_PROJECT, uuid_of
+from outboxd.db import rows
+from outboxd.errors import Forbidden, NotFound
+
+log = structlog.get_logger()
+
+_OWNERS = {
+    "Event": b"select team_id from outbox.events where id = %s",
+    "Generation job": b"select team_id from outbox.jobs where id = %s",
+    "Endpoint": b"select team_id from outbox.endpoints where id = %s",
+    "Project": b"select team_id from outbox.projects where id = %s",
+    "Team": b"select id as team_id from outbox.teams where id = %s",
+}
+
+
+async def refuse(
+    exchange: Exchange, noun: str, row: UUID | None, *, siblings: bool = True
+) -> NotFound | Forbidden:
+    """The error for a row that the caller does not see, and a line in the audit trail if there is one.
+
+    `siblings`: a row of another project of the same team is refused as such (403).
+    """
+    unknown = NotFound(f"{noun} not found")
+    if row is None:
+        return unknown
+    async with exchange.api.db.connection() as conn:
+        owners = await rows.values(await conn.execute(_OWNERS[noun], (row,)), UUID)
+    if not owners:
+        return unknown
+    if siblings and owners[0] == exchange.team:
+        return Forbidden(SIBLING_PROJECT)
+    await note(exchange, "access.denied", 404, "NotFound", exchange.key)
+    return unknown
+
+
+def path_id(exchange: Exchange, name: str = "id") -> UUID | None:
+    """None for an id that is not well formed, which nothing has."""
+    return uuid_of(exchange.parameter(name))
+
+
+async def asked_project(exchange: Exchange) -> UUID | None:
+    """`projectId` of a list; absent: all that the key sees. Raises NotFound or Forbidden."""
+    project = ident(exchange, "projectId")
+    own = exchange.key.project_id if exchange.key else None
+    if project is None or project == own:
+        return project
+    if own is not None:
+        raise Forbidden(SIBLING_PROJECT)
+    await need_project(exchange, project)
+    return project
+
+
+async def need_project(exchange: Exchange, project: UUID | None) -> None:
+    """Raises NotFound unless it is one of the team's."""
+    async with exchange.api.db.connection() as conn:
+        cur = await conn.execute(
+            b"select team_id from outbox.projects where id = %s and team_id = %s", (project, exchange.team)
+        )
+        if await cur.fetchone():
+            return
+    raise await refuse(exchange, "Project", project, siblings=False)

@@ -1,0 +1,37 @@
+-- outbox.open_endpoint(caller, id, project, fields, queue, headers, secret): a webhook target, its queue and secret
+--
+-- Whoever calls has checked the fields (columns of `endpoints`) and sealed what is secret for this id. Foreign
+-- project: OX404, archived: OX409; more than 100 of a project, or its uid taken: OX409.
+
+create or replace function outbox.open_endpoint(
+  p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea, p_secret bytea
+) returns void
+language plpgsql
+as $$
+declare
+  v_caller outbox.caller := outbox.admit(p_caller);
+  v_now timestamptz := outbox.clock();
+  v_project outbox.projects := outbox.caller_project(v_caller, p_project);
+  v_new outbox.endpoints := jsonb_populate_record(null::outbox.endpoints, p_fields);
+begin
+  if (select count(*) from outbox.endpoints e where e.project_id = v_project.id) >= 100 then
+    perform outbox.refuse(409, 'this project has 100 endpoints', 'LimitReached');
+  end if;
+  v_new.id := p_id;
+  v_new.team_id := v_project.team_id;
+  v_new.project_id := v_project.id;
+  v_new.queue_id := outbox.open_queue('endpoint:' || p_id, 'deliver', v_project.team_id);
+  v_new.headers := p_headers;
+  v_new.created_at := v_now;
+  v_new.updated_at := v_now;
+  v_new.revision := 1;
+  insert into outbox.endpoints select v_new.* on conflict (project_id, uid) where uid is not null do nothing;
+  if not found then
+    perform outbox.refuse(409, 'another endpoint of this project has this uid');
+  end if;
+  perform outbox.endpoint_queue(v_new.queue_id, p_queue);
+  insert into outbox.endpoint_secrets (id, endpoint_id, kind, sealed, created_at)
+  values (outbox.uuid7(v_now), p_id, 'hmac', p_secret, v_now);
+  perform outbox.audit(v_caller, 'endpoint.created', 'endpoint', p_id::text, v_project.team_id, v_project.id);
+end
+$$;
