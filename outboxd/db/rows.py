@@ -20,6 +20,7 @@ from outboxd.errors import Broken
 
 T = TypeVar("T")
 
+_MISSING = object()
 _KEPT = (datetime, date, timedelta, Decimal, UUID, bytes)
 
 
@@ -55,12 +56,22 @@ async def values(cur: AsyncCursor[DictRow], kind: type[T]) -> list[T]:
 
 
 def _struct(row: DictRow, kind: type[T]) -> T:
-    given = {
-        encoded: row[name] if keeps_json or not isinstance(row[name], msgspec.Raw) else _decoded(row[name])
-        for name, encoded, keeps_json in _fields(typing.cast("Hashable", kind))
-        if name in row
-    }
-    return msgspec.convert(given, kind, builtin_types=_KEPT)
+    given: dict[str, Any] = {}
+    apart: dict[str, msgspec.Raw] = {}
+    for field in _fields(typing.cast("Hashable", kind)):
+        found = row.get(field.name, _MISSING)
+        if found is _MISSING or (found is None and field.keeps_json and not field.may_be_none):
+            continue
+        if isinstance(found, msgspec.Raw) and field.keeps_json and field.is_union:
+            # msgspec converts `Raw`, but not `Raw | None`: those are put in afterwards.
+            apart[field.name] = found
+            if field.required:
+                given[field.encoded] = None
+        else:
+            decode = isinstance(found, msgspec.Raw) and not field.keeps_json
+            given[field.encoded] = _decoded(found) if decode else found
+    made = msgspec.convert(given, kind, builtin_types=_KEPT)
+    return typing.cast("T", msgspec.structs.replace(typing.cast("Any", made), **apart)) if apart else made
 
 
 def _value(row: DictRow, kind: type[T]) -> T:
@@ -70,16 +81,32 @@ def _value(row: DictRow, kind: type[T]) -> T:
     return msgspec.convert(found, kind, builtin_types=_KEPT)
 
 
+class _Field(msgspec.Struct, frozen=True):
+    """What of a struct's field has to be known for each row."""
+
+    name: str
+    encoded: str
+    keeps_json: bool
+    is_union: bool
+    may_be_none: bool
+    required: bool
+
+
 @cache
-def _fields(kind: Hashable) -> tuple[tuple[str, str, bool], ...]:
-    """Name, name in messages, whether JSON stays as it is; read once a struct."""
-    return tuple(
-        (
-            field.name,
-            field.encode_name,
-            field.type is msgspec.Raw or msgspec.Raw in typing.get_args(field.type),
-        )
-        for field in msgspec.structs.fields(kind)  # type: ignore[arg-type]  # whoever asks has a struct
+def _fields(kind: Hashable) -> tuple[_Field, ...]:
+    """Read once a struct."""
+    return tuple(_field(field) for field in msgspec.structs.fields(kind))  # type: ignore[arg-type]  # it is one
+
+
+def _field(field: msgspec.structs.FieldInfo) -> _Field:
+    members = typing.get_args(field.type)
+    return _Field(
+        name=field.name,
+        encoded=field.encode_name,
+        keeps_json=field.type is msgspec.Raw or msgspec.Raw in members,
+        is_union=bool(members),
+        may_be_none=type(None) in members,
+        required=field.required,
     )
 
 

@@ -44,7 +44,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     queue: str
     handler: str
     enabled: bool
-    contains: msgspec.Raw | None
+    contains: dict[str, Any] | None
     priority: int | None
     delay_ms: int | None
     max_attempts: int | None

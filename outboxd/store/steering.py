@@ -36,7 +36,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rate_per_second: float | None
     rate_burst: int | None
     attempts: int
-    backoff: msgspec.Raw
+    backoff: dict[str, Any]
     timeout_ms: int
     on_dead: str
 
