@@ -19,7 +19,8 @@ _ENQUEUE = """
 select count(*) from generate_series(%s::int, %s::int) n
 cross join lateral outbox.enqueue(outbox.me(), %s, %s, (%s::uuid[])[1 + n %% %s::int]) j
 """
-# As `enqueue` writes them, a hundred times as fast: a million by its door would take minutes.
+# As `enqueue` writes them, a hundred times as fast: a million by its door would take minutes. Due as if
+# they had come in at 5,000 a second, or the claim's hint would begin far before the first that is left.
 _STOCK = """
 with made as (
   insert into outbox.jobs (id, team_id, project_id, queue_id, payload)
@@ -28,10 +29,13 @@ with made as (
   join outbox.projects p on p.id = (%s::uuid[])[1 + n %% %s::int]
   cross join (select id from outbox.queues where name = %s) q
   returning id, project_id, queue_id
+), due as (
+  select m.*, clock_timestamp() - make_interval(secs => (%s - row_number() over (order by m.id)) / 5000.0) as run_at
+  from made m
 )
 insert into outbox.ready (queue_id, lane, priority, run_at, job_id, attempt, no, series)
-select m.queue_id, p.number, 0, outbox.uuid7_time(m.id), m.id, 0, 0, 0
-from made m join outbox.projects p on p.id = m.project_id
+select m.queue_id, p.number, 0, m.run_at, m.id, 0, 0, 0
+from due m join outbox.projects p on p.id = m.project_id
 """
 _PUBLISH = "select count(*) from outbox.publish_many(%s)"
 
@@ -68,7 +72,7 @@ def stock(dsn: str, jobs: int, payload: str, projects: Sequence[UUID], batch: in
     with psycopg.connect(dsn, autocommit=True) as conn:
         for at in range(0, jobs, batch):
             last = min(at + batch, jobs) - 1
-            conn.execute(_STOCK, [payload, at, last, list(projects), len(projects), QUEUE])
+            conn.execute(_STOCK, [payload, at, last, list(projects), len(projects), QUEUE, jobs - at])
         conn.execute("vacuum (analyze) outbox.ready, outbox.jobs")
 
 

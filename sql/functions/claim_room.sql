@@ -17,9 +17,12 @@ begin
     order by g.queue_id for update skip locked);
   with room as (
     select q.id, q.per_worker, least(q.lease_size,
-      q.concurrency - (select coalesce(sum(cardinality(l.job_ids)), 0) from outbox.leases l where l.queue_id = q.id),
-      q.per_worker - (select coalesce(sum(cardinality(l.job_ids)), 0) from outbox.leases l
-        where l.queue_id = q.id and l.worker_id = p_worker.id),
+      -- `case`, because the sum is taken even where what it is taken from is null; and dead leases add up.
+      case when q.concurrency is not null then q.concurrency - (
+        select coalesce(sum(cardinality(l.job_ids)), 0) from outbox.leases l where l.queue_id = q.id) end,
+      case when q.per_worker is not null then q.per_worker - (
+        select coalesce(sum(cardinality(l.job_ids)), 0) from outbox.leases l
+        where l.queue_id = q.id and l.worker_id = p_worker.id) end,
       floor(outbox.tokens(q, g, p_now))) as n
     from unnest(v_queues) i(id)
     cross join lateral (select q.* from outbox.queues q where q.id = i.id) q
