@@ -722,6 +722,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.add_route(p_caller outbox.caller, p_pattern text, p_queue text, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns uuid volatile security definer
 -- function outbox.admit(p_caller outbox.caller) returns outbox.caller stable
 -- function outbox.advance_lane(p_lane bigint) returns void volatile
+-- function outbox.allow_egress(p_caller outbox.caller, p_project uuid, p_on boolean) returns boolean volatile
 -- function outbox.announce(p_project uuid, p_type text, p_payload jsonb) returns void volatile
 -- function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[]) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
@@ -730,15 +731,20 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.authorize(p_key uuid, p_scope text, p_request text DEFAULT NULL::text) returns outbox.caller stable
 -- function outbox.backoff(p_attempt integer, p_policy jsonb, p_u double precision) returns interval immutable
 -- function outbox.beat(p_worker uuid, p_running integer DEFAULT 0) returns TABLE(alive boolean, cancelled uuid[], db_now timestamp with time zone) volatile security definer
--- function outbox.bulk_done(p_dry_run boolean, p_matched integer, p_picked uuid[], p_done uuid[], p_first timestamp with time zone DEFAULT NULL::timestamp with time zone, p_last timestamp with time zone DEFAULT NULL::timestamp with time zone) returns outbox.bulk volatile
+-- function outbox.bulk_done(p_dry_run boolean, p_matched integer, p_picked uuid[], p_done integer, p_from timestamp with time zone DEFAULT NULL::timestamp with time zone, p_rate numeric DEFAULT NULL::numeric) returns outbox.bulk volatile
 -- function outbox.bulk_states(p_filter jsonb, p_default text[], p_allowed text[]) returns text[] volatile
+-- function outbox.caller_of(p_who jsonb) returns outbox.caller stable
 -- function outbox.caller_project(p_caller outbox.caller, p_project uuid) returns outbox.projects stable
 -- function outbox.cancel(p_caller outbox.caller, p_job uuid, p_reason text DEFAULT NULL::text) returns TABLE(before text, after text) volatile security definer
 -- function outbox.cancel_many(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
 -- function outbox.candidates(p_type text) returns text[] immutable
 -- function outbox.carry_epoch(p_stream outbox.streams) returns outbox.streams volatile
 -- function outbox.cause_of(p_job uuid, p_now timestamp with time zone) returns jsonb stable
+-- function outbox.change_endpoint(p_caller outbox.caller, p_id uuid, p_fields jsonb, p_queue jsonb, p_headers bytea) returns void volatile
+-- function outbox.change_project(p_caller outbox.caller, p_project uuid, p_changes jsonb) returns outbox.projects volatile
 -- function outbox.change_route(p_caller outbox.caller, p_route uuid, p_options jsonb) returns void volatile security definer
+-- function outbox.change_team(p_caller outbox.caller, p_team uuid, p_changes jsonb) returns outbox.teams volatile
+-- function outbox.check_changes(p_changes jsonb, p_known text[]) returns void volatile
 -- function outbox.check_filter(p_filter jsonb) returns void volatile
 -- function outbox.check_handler(p_name text) returns void stable
 -- function outbox.check_incoming(p_row outbox.incoming, p_now timestamp with time zone, p_which text) returns void stable
@@ -768,6 +774,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.end_each(p_jobs uuid[], p_now timestamp with time zone) returns integer volatile
 -- function outbox.end_jobs(p_caller outbox.caller, p_items outbox.settling[], p_outcome text, p_reason text, p_now timestamp with time zone) returns void volatile
 -- function outbox.end_over(p_job uuid, p_now timestamp with time zone) returns integer volatile
+-- function outbox.endpoint_queue(p_queue integer, p_settings jsonb) returns void volatile
 -- function outbox.enlist(p_name text, p_handlers text[], p_queues text[] DEFAULT NULL::text[], p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(worker_id uuid, lock_no integer, beat_every interval, dead_after interval) volatile security definer
 -- function outbox.enqueue(p_caller outbox.caller, p_queue text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(job_id uuid, duplicate boolean) volatile security definer
 -- function outbox.expire(p_limit integer DEFAULT 1000) returns integer volatile
@@ -821,6 +828,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.need_read_committed() returns void volatile
 -- function outbox.need_reason(p_reason text) returns void volatile
 -- function outbox.need_retryable(p_job outbox.jobs, p_state text, p_place text) returns void volatile
+-- function outbox.open_endpoint(p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea, p_secret bytea) returns void volatile
 -- function outbox.open_lane(p_job outbox.jobs) returns void volatile
 -- function outbox.open_lanes(p_jobs uuid[]) returns void volatile
 -- function outbox.open_queue(p_name text, p_handler text DEFAULT NULL::text, p_team uuid DEFAULT NULL::uuid) returns integer volatile
@@ -841,6 +849,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.publish_many(p_events jsonb[], p_project uuid DEFAULT NULL::uuid) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile security definer
 -- function outbox.publish_rows(p_rows outbox.incoming[]) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile
 -- function outbox.purge(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
+-- function outbox.purge_dead(p_before timestamp with time zone, p_limit integer DEFAULT 1000) returns integer volatile
 -- function outbox.queue_settings(p_queue outbox.queues, p_settings jsonb) returns outbox.queues volatile
 -- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
@@ -848,6 +857,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.redrive_jobs(p_caller outbox.caller, p_jobs uuid[], p_states text[], p_rate numeric, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.refuse(p_status integer, p_detail text, p_code text DEFAULT NULL::text) returns void volatile
 -- function outbox.release(p_worker uuid, p_lease uuid, p_jobs uuid[] DEFAULT NULL::uuid[], p_reason text DEFAULT 'released'::text) returns integer volatile security definer
+-- function outbox.remove_endpoint(p_caller outbox.caller, p_id uuid) returns void volatile
 -- function outbox.remove_handler(p_caller outbox.caller, p_name text) returns boolean volatile security definer
 -- function outbox.remove_route(p_caller outbox.caller, p_route uuid) returns boolean volatile security definer
 -- function outbox.report(p_worker uuid, p_lease uuid, p_job uuid, p_progress jsonb DEFAULT NULL::jsonb, p_checkpoint jsonb DEFAULT NULL::jsonb) returns void volatile security definer
@@ -861,6 +871,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.retry_cancelled(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.retry_failed(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
+-- function outbox.rotate_key(p_caller outbox.caller, p_key uuid, p_hash bytea, p_prefix text, p_overlap interval DEFAULT '1 day'::interval) returns outbox.keys volatile
 -- function outbox.route_options(p_route outbox.routes, p_options jsonb, p_also text[] DEFAULT '{}'::text[]) returns outbox.routes volatile
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
 -- function outbox.row_changes(p_old jsonb, p_new jsonb) returns jsonb immutable

@@ -18,7 +18,8 @@ begin
     when (p_settings ->> 'attempts')::int not between 1 and 100 then 'attempts: 1 to 100'
     when (p_settings ->> 'timeoutMs')::bigint not between 1000 and 86400000 then 'timeoutMs: 1,000 to 86,400,000'
     when p_settings ->> 'onDead' not in ('advance', 'block') then 'onDead: advance or block'
-    else coalesce(outbox.wrong_rate(nullif(p_settings -> 'rate', 'null')), outbox.wrong_backoff(nullif(p_settings -> 'backoff', 'null')))
+    else coalesce(outbox.wrong_rate(nullif(p_settings -> 'rate', 'null')),
+      outbox.wrong_backoff(nullif(p_settings -> 'backoff', 'null')))
   end);
   if v_wrong is not null then
     perform outbox.refuse(400, 'p_settings: ' || v_wrong);

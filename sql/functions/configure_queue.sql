@@ -30,7 +30,8 @@ begin
   perform outbox.set_gate(v_old, v_new);
   perform outbox.wake_queues(array[v_old.id]);
   perform outbox.audit(v_caller, 'queue.configured', 'queue', p_queue, null, null, jsonb_build_object(
-    'old', outbox.row_changes(to_jsonb(v_new), to_jsonb(v_old)), 'new', outbox.row_changes(to_jsonb(v_old), to_jsonb(v_new))));
+    'old', outbox.row_changes(to_jsonb(v_new), to_jsonb(v_old)),
+    'new', outbox.row_changes(to_jsonb(v_old), to_jsonb(v_new))));
   return v_new;
 exception
   when data_exception or check_violation then

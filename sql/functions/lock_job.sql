@@ -2,8 +2,9 @@
 --
 -- Looks, locks what the job stands in, and looks again. If it moved meanwhile, what was locked in vain is given
 -- back (the subtransaction), so that no lock is ever held while one of an earlier order is waited for; after
--- three looks OX503. open: a dead letter's lane is opened if it is gone, for one that is to return to it.
--- Ended jobs have nothing to lock; only a retry brings them back, and the ledger's key admits one of two.
+-- three looks OX503. open: the lane of a dead letter or a cancelled job is opened if it is gone, for one that is
+-- to return to it. Ended jobs have no row to lock; only a retry brings them back, and the ledger's key admits
+-- one of two.
 
 drop function if exists outbox.lock_job;
 create function outbox.lock_job(p_job outbox.jobs, p_open boolean default false) returns record

@@ -1,7 +1,7 @@
 -- outbox.lock_place(job, state, place, lease, open): locks what that job stands in, waiting for it
 --
 -- The order of settle: the lease, then the lane; the order of place: its cursor, then the lane; the row of the
--- job itself after its lane; the worker last.
+-- job itself, and its ledger, after its lane; the worker last.
 
 create or replace function outbox.lock_place(
   p_job outbox.jobs, p_state text, p_place text, p_lease uuid, p_open boolean
@@ -14,6 +14,8 @@ begin
   elsif p_place = 'none' then
     if p_state = 'queued' then
       perform from outbox.placing c where c.project_id = p_job.project_id for update;
+    elsif p_state = 'cancelled' and p_open then
+      perform outbox.open_lane(p_job);
     end if;
     return;
   end if;

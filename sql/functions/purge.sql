@@ -28,7 +28,7 @@ begin
     v_taken := outbox.take_jobs(v_jobs, v_states);
     perform outbox.end_jobs(v_caller, v_taken, 'purged', p_reason, outbox.clock());
   end if;
-  v_done := outbox.bulk_done(p_dry_run, v_matched, v_jobs, array(select t.job_id from unnest(v_taken) t));
+  v_done := outbox.bulk_done(p_dry_run, v_matched, v_jobs, cardinality(v_taken));
   perform outbox.audit_bulk(v_caller, 'jobs.bulk_purged', p_filter, v_done, jsonb_build_object('reason', p_reason));
   return v_done;
 end

@@ -29,14 +29,10 @@ begin
   v_states := outbox.bulk_states(p_filter, '{failed}', '{failed,cancelled,queued}');
   select array_agg(p.job_id), max(p.matched) into v_jobs, v_matched
   from outbox.pick_jobs(v_caller, p_filter, v_states, p_limit) p;
-  if p_dry_run then
-    v_back := cardinality(v_jobs);
-  else
+  if not p_dry_run then
     v_back := outbox.redrive_jobs(v_caller, v_jobs, v_states, p_rate, v_now, p_reason);
   end if;
-  v_done := row(p_dry_run, coalesce(v_matched, 0), coalesce(v_back, 0), coalesce(cardinality(v_jobs), 0) - coalesce(v_back, 0),
-    coalesce(v_matched - cardinality(v_jobs), 0), coalesce(v_jobs[1:20], '{}'), case when v_back > 0 then v_now end,
-    case when v_back > 0 then v_now + make_interval(secs => (case when p_rate = 0 then 0 else (v_back - 1) / p_rate end)::float8) end);
+  v_done := outbox.bulk_done(p_dry_run, v_matched, v_jobs, v_back, v_now, p_rate);
   perform outbox.audit_bulk(v_caller, 'jobs.bulk_retried', p_filter, v_done,
     jsonb_build_object('rate', p_rate, 'reason', p_reason));
   return v_done;

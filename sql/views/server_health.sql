@@ -19,8 +19,8 @@ from (
   select 'full_page_writes', current_setting('full_page_writes'), 'on', current_setting('full_page_writes') = 'on',
     'off: a crash may tear pages'
   union all
-  select 'synchronous_commit', current_setting('synchronous_commit'), 'not off', current_setting('synchronous_commit') <> 'off',
-    'off: a crash loses what was acknowledged last'
+  select 'synchronous_commit', current_setting('synchronous_commit'), 'not off',
+    current_setting('synchronous_commit') <> 'off', 'off: a crash loses what was acknowledged last'
   union all
   select 'autovacuum', current_setting('autovacuum'), 'on', current_setting('autovacuum') = 'on',
     'off: claims wade through dead rows'
@@ -29,14 +29,15 @@ from (
     current_setting('max_locks_per_transaction')::int >= 128, 'a statement over many partitions takes a lock on each'
   union all
   select 'idle_in_transaction_timeout', current_setting('idle_in_transaction_session_timeout'), 'not 0',
-    current_setting('idle_in_transaction_session_timeout') not in ('0', '0ms'), 'a forgotten transaction holds vacuum back without end'
+    current_setting('idle_in_transaction_session_timeout') not in ('0', '0ms'),
+    'a forgotten transaction holds vacuum back without end'
   union all
   select 'archiver', 'last failure ' || coalesce(r.last_failed_time::text, 'never'), 'no failure since the last success',
     coalesce(r.last_failed_time <= r.last_archived_time, r.last_failed_time is null), 'WAL piles up until the disk is full'
   from pg_stat_archiver r where current_setting('archive_mode') <> 'off'
   union all
-  select 'synchronous_standby', coalesce(nullif(current_setting('synchronous_standby_names'), ''), 'none'), 'named, to survive a failover',
-    current_setting('synchronous_standby_names') <> '', 'without one, a failover may lose what was acknowledged last'
+  select 'synchronous_standby', coalesce(nullif(current_setting('synchronous_standby_names'), ''), 'none'),
+    'named, to survive a failover', current_setting('synchronous_standby_names') <> '', 'without one, a failover may lose what was acknowledged last'
   from (select from pg_stat_replication limit 1) s
   union all
   select 'standby_lag', w.application_name || ' ' || coalesce(w.replay_lag::text, '0'), 'under 1 min',

@@ -262,7 +262,7 @@ async def test_a_lane_that_somebody_holds_is_skipped(
     held, free = await engine.publish("k"), await engine.publish("l")
     await other.execute("select from outbox.lanes where key = 'k' for update")
     done = await bulk(engine, "cancel_many", {"queue": "work"})
-    assert (1, 1, [free]) == (done["affected"], done["skipped"], done["sample"])
+    assert (1, 1) == (done["affected"], done["skipped"])
     await other.rollback()
     assert ["queued", "cancelled"] == await engine.states(held, free)
 
