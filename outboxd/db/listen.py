@@ -110,7 +110,8 @@ class Listener:
     def hold(self, lock_no: int, on_lock: OnLock) -> None:
         """Takes the worker's lock within a tick, and again after every reconnect.
 
-        `on_lock` gets the Lock when it is taken and None when it is lost.
+        `on_lock` gets the Lock when it is taken and None when it is lost. Asked again with another
+        number, the old lock is let go.
         """
         self._wanted = (lock_no, on_lock)
 
@@ -157,8 +158,11 @@ class Listener:
             await conn.close()
 
     async def _tend(self, conn: Link) -> None:
-        if self._wanted is not None and self._lock is None:
-            await self._take_lock(conn, *self._wanted)
+        if self._wanted is not None:
+            if self._lock is not None and self._lock.lock_no != self._wanted[0]:
+                await self._let_go(conn, self._lock)
+            if self._lock is None:
+                await self._take_lock(conn, *self._wanted)
         now = time.monotonic()
         if now - self._asked_at >= self._period:
             if now - self._asked_at < float("inf") and not self.proven:
@@ -178,6 +182,11 @@ class Listener:
         self._lock = Lock(lock_no=lock_no, incarnation=incarnation[0])
         log.info("worker lock taken", lock_no=lock_no)
         on_lock(self._lock)
+
+    async def _let_go(self, conn: Link, lock: Lock) -> None:
+        """The worker has enlisted anew, with another number; of the old one nobody asks any more."""
+        await conn.execute(f"select pg_advisory_unlock({locks.WORKER}, {lock.lock_no})".encode())
+        self._lock = None
 
     def _hear(self, heard: Notify) -> None:
         if heard.channel == self._proof:

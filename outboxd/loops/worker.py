@@ -74,7 +74,7 @@ class Worker:
         self._shift: Shift | None = None
         self._alive: Liveness | None = None
         self._left: set[asyncio.Task[Any]] = set()
-        """Executions that outlived their shift: threads that still run, coroutines on their way out."""
+        """What outlived its shift: threads that still run, statements that a dead network swallowed."""
 
     @property
     def worker_id(self) -> UUID | None:
@@ -139,12 +139,13 @@ class Worker:
                     await drain(shift, self._means.db, self._drain, hurry)
             finally:
                 shift.fence_now()
-                self._left |= shift.tasks
                 await _put_away({settles, claims, *watched})
+                left = {*self._left, *shift.tasks, settles, claims}
+                self._left = {task for task in left if not task.done()}
         if shift.fault is not None:
             raise shift.fault
         for task in (settles, claims):
-            if not task.cancelled():
+            if task.done() and not task.cancelled():
                 task.result()
 
     async def _claim(self, shift: Shift) -> None:
@@ -189,11 +190,15 @@ class Worker:
 
 
 async def _put_away(tasks: set[asyncio.Task[Any]]) -> None:
-    """Cancels them. What does not end is left: a handler may refuse to."""
+    """Cancels them. What does not end is left: a handler may refuse to, and a dead network takes time."""
     running = {task for task in tasks if not task.done()}
     for task in running:
         task.cancel()
-    if running:
-        _, stuck = await asyncio.wait(running, timeout=_GOODBYE)
-        if stuck:
-            log.warning("tasks do not end", tasks=len(stuck))
+    if not running:
+        return
+    ended, stuck = await asyncio.wait(running, timeout=_GOODBYE)
+    for task in ended:
+        if not task.cancelled() and task.exception() is not None:
+            log.debug("task ended", error=type(task.exception()).__name__)
+    if stuck:
+        log.warning("tasks do not end", tasks=len(stuck))
