@@ -82,10 +82,10 @@ class Ground:
 
     async def _started(self, order: Order) -> Process:
         process = await _spawn("outboxd.bench.drain", order)
-        line = await _line(process)
-        if line != b"ready\n":
+        said = await line(process)
+        if said != b"ready\n":
             await _ended(process)
-            raise NotMeasuredError(_why(line))
+            raise NotMeasuredError(_why(said))
         return process
 
 
@@ -110,22 +110,23 @@ def _write(process: Process, line: bytes) -> None:
     process.stdin.write(line)
 
 
-async def _line(process: Process) -> bytes:
+async def line(process: Process) -> bytes:
+    """What it says next; empty when it has ended."""
     assert process.stdout is not None  # noqa: S101 - it was made with a pipe
     return await process.stdout.readline()
 
 
 async def _answer(process: Process) -> Did:
-    line = await _line(process)
-    did = msgspec.json.decode(line, type=Did) if line else Did(why="its process ended without a word")
+    said = await line(process)
+    did = msgspec.json.decode(said, type=Did) if said else Did(why="its process ended without a word")
     if did.why is not None:
         raise NotMeasuredError(did.why)
     return did
 
 
-def _why(line: bytes) -> str:
+def _why(said: bytes) -> str:
     try:
-        return msgspec.json.decode(line, type=Did).why or "it said nothing"
+        return msgspec.json.decode(said, type=Did).why or "it said nothing"
     except msgspec.DecodeError:
         return "its process ended without a word"
 

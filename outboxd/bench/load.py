@@ -107,7 +107,7 @@ async def run(plan: Plan) -> Seen:
 
 def main() -> None:
     """Reads the plan, runs it, prints what was seen."""
-    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
+    plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
     sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(run(plan))) + b"\n")
 
 

@@ -7,6 +7,10 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
+from outboxd.db.pool import Database
+from outboxd.model import Caller
+from outboxd.store import keys, tenants
+
 QUEUE = "bench"
 HANDLER = "bench"
 EVENT = "bench.event"
@@ -51,6 +55,15 @@ def prepare(dsn: str, *, projects: int = 1) -> list[UUID]:
         conn.execute("insert into outbox.handlers values (%s, true, 'bench', now()) on conflict do nothing", [HANDLER])
         conn.execute("select outbox.add_route(outbox.me(), %s, %s)", [EVENT, QUEUE])
         return [row[0] for row in conn.execute(_PROJECTS)]
+
+
+async def key(dsn: str, project: UUID) -> str:
+    """The secret of a key that may publish there."""
+    async with Database.open(dsn) as db, db.transaction() as conn:
+        caller = Caller(everywhere=True, actor="bench")
+        (found,) = await tenants.projects(conn, caller, limit=1)
+        _, secret = await keys.mint(conn, caller, team=found.team_id, project=project, scopes=["events:write"])
+    return secret
 
 
 def lease_size(dsn: str, jobs: int) -> None:
