@@ -11,16 +11,14 @@ set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz := outbox.clock();
+  v_due tid[];
   v_jobs uuid[];
+  v_ended int;
 begin
   perform outbox.need_read_committed();
-  with due as (
-    delete from outbox.expiries e where e.ctid = any (array(
-      select x.ctid from outbox.expiries x where x.at <= v_now
-      order by x.at, x.job_id limit p_limit for update skip locked))
-    returning e.job_id
-  )
-  select coalesce(array_agg(d.job_id), '{}') into v_jobs from due d;
+  select array_agg(d.ctid), coalesce(array_agg(d.job_id), '{}') into v_due, v_jobs
+  from (select x.ctid, x.job_id from outbox.expiries x where x.at <= v_now
+    order by x.at, x.job_id limit p_limit for update skip locked) d;
   v_jobs := v_jobs || outbox.outlived(p_limit, v_now);
   if cardinality(v_jobs) = 0 then
     return 0;
@@ -30,6 +28,9 @@ begin
     where j.id = u.id and j.ordering_key is not null) j
   join outbox.lanes l on l.queue_id = j.queue_id and l.project_id = j.project_id and l.key = j.ordering_key
   order by l.queue_id, l.project_id, l.key for update of l;
-  return outbox.end_each(v_jobs, v_now);
+  v_ended := outbox.end_each(v_jobs, v_now);
+  -- Last: `place` and `settle` put the same rows there while they hold a lane or a lease.
+  delete from outbox.expiries e where e.ctid = any (v_due);
+  return v_ended;
 end
 $$;
