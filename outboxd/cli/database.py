@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from outboxd.config import Config
+from outboxd.config import Config, kinds
+from outboxd.config.kinds import SealKey
 from outboxd.db import running
 from outboxd.db.pool import Database
 from outboxd.errors import Broken, ConfigError, DatabaseUnavailable, SchemaError
@@ -26,6 +27,18 @@ def needed(config: Config) -> str:
 def direct(config: Config) -> str:
     """Past a pooler, for migrations and LISTEN."""
     return config.listen_url.reveal() if config.listen_url else needed(config)
+
+
+def seal_keys(config: Config) -> tuple[SealKey, ...]:
+    """Of the settings, else those that `outboxd up` made in the data directory; none where there are none."""
+    if config.secret_keys:
+        return config.secret_keys
+    try:
+        text = (config.data / "secret.key").read_text().strip()
+        made: tuple[SealKey, ...] = kinds.seal_keys().parse(text)
+    except (OSError, ValueError):
+        return ()
+    return made
 
 
 @asynccontextmanager

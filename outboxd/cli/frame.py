@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 
 from outboxd.cli import (
     check,
+    daemons,
     dead,
+    endpoints,
+    events,
     handlers,
+    health,
     jobs,
     keys,
     migrate,
@@ -26,7 +30,7 @@ from outboxd.cli import (
     workers,
 )
 from outboxd.cli.output import Form, Output, say_error
-from outboxd.cli.parser import Nouns, Verb
+from outboxd.cli.parser import Nouns, Process, Verb
 from outboxd.cli.reply import Reply
 from outboxd.errors import Error
 
@@ -34,7 +38,8 @@ if TYPE_CHECKING:
     from outboxd.config import Config
 
 MODULES = (
-    migrate, check, settings, teams, projects, keys, routes, jobs, dead, queues, workers, handlers, version,
+    daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers, events,
+    jobs, dead, queues, workers, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 
@@ -69,6 +74,9 @@ def _work(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     import asyncio
 
     _quiet_logs()
+    if args.needs == "process":
+        process: Process = args.run
+        return process(args, _configured(args, environ))
     output = _output(args, environ)
     return asyncio.run(_repeated(args, environ, output))
 
@@ -103,7 +111,10 @@ def _configured(args: argparse.Namespace, environ: Mapping[str, str]) -> "Config
     from outboxd import config
 
     given = config.read_env_file(args.env_file) if args.env_file else {}
-    return config.read({**given, **environ}, command=args.noun)
+    said = {
+        name: text for name, text in vars(args).items() if name.startswith("OUTBOXD_") and text is not None
+    }
+    return config.read({**given, **environ, **said}, command=args.noun)
 
 
 def _output(args: argparse.Namespace, environ: Mapping[str, str]) -> Output:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TextIO
 import msgspec
 
 from outboxd.cli.reply import Page, Record, Reply, Rows, Text
-from outboxd.errors import ConfigError, Error
+from outboxd.errors import ConfigError, Error, Invalid
 
 Form = Literal["table", "json", "jsonl"]
 
@@ -82,11 +82,21 @@ class Output:
 
 def say_error(failed: Error, to: TextIO, *, json: bool) -> None:
     """The one place where a failure is told: a sentence a problem, or one document."""
+    problems = _problems(failed)
     if json:
-        to.write(_json({"error": failed.code, "message": failed.detail}) + "\n")
+        to.write(_json({"error": failed.code, "message": "\n".join(problems)}) + "\n")
         return
-    problems = failed.problems if isinstance(failed, ConfigError) else (failed.detail,)
     to.writelines(f"error: {_safe(problem)}\n" for problem in problems)
+
+
+def _problems(failed: Error) -> Sequence[str]:
+    match failed:
+        case ConfigError():
+            return failed.problems
+        case Invalid(issues=[_, *_]):
+            return [f"{'.'.join(issue.path)}: {issue.message}" for issue in failed.issues]
+        case _:
+            return [failed.detail]
 
 
 def cell(name: str, value: Any) -> str:

@@ -12,8 +12,10 @@ from outboxd.cli.reply import Reply
 from outboxd.errors import ConfigError
 
 Verb = Callable[..., Awaitable[Reply]]
-Needs = Literal["nothing", "config", "database"]
-"""What a verb gets besides its arguments: nothing, the Config, or an opened Database."""
+Process = Callable[..., int]
+Needs = Literal["nothing", "config", "database", "process"]
+"""What a verb gets besides its arguments: nothing, the Config, or an opened Database; a process gets the
+Config, makes its own event loop, prints what it likes, and returns its exit status."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +40,11 @@ class Nouns:
         parser = self._all.add_parser(name, help=text, description=text, allow_abbrev=False)
         return _finished(parser, run, needs)
 
+    def process(self, name: str, text: str, run: Process) -> Parser:
+        """A command that stays. Options whose `dest` is the name of a setting win over the environment."""
+        parser = self._all.add_parser(name, help=text, description=text, allow_abbrev=False)
+        return _finished(parser, run, "process")
+
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Raises ConfigError for a usage error, SystemExit for `--help`."""
         return self.parser.parse_args(self._with_list(argv))
@@ -60,7 +67,7 @@ class Noun:
         return _finished(parser, run, needs)
 
 
-def _finished(parser: Parser, run: Verb, needs: Needs) -> Parser:
+def _finished(parser: Parser, run: Verb | Process, needs: Needs) -> Parser:
     parser.set_defaults(run=run, needs=needs, watch=None)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON document")

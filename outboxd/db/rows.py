@@ -35,11 +35,11 @@ async def one(cur: AsyncCursor[DictRow], kind: type[T]) -> T:
 async def maybe(cur: AsyncCursor[DictRow], kind: type[T]) -> T | None:
     """The first row, or None."""
     row = await cur.fetchone()
-    return None if row is None else _struct(row, kind)
+    return None if row is None else struct(row, kind)
 
 
 async def many(cur: AsyncCursor[DictRow], kind: type[T]) -> list[T]:
-    return [_struct(row, kind) for row in await cur.fetchall()]
+    return [struct(row, kind) for row in await cur.fetchall()]
 
 
 async def value(cur: AsyncCursor[DictRow], kind: type[T]) -> T:
@@ -55,7 +55,8 @@ async def values(cur: AsyncCursor[DictRow], kind: type[T]) -> list[T]:
     return [_value(row, kind) for row in await cur.fetchall()]
 
 
-def _struct(row: DictRow, kind: type[T]) -> T:
+def struct(row: DictRow, kind: type[T]) -> T:
+    """One row that was already fetched."""
     given: dict[str, Any] = {}
     apart: dict[str, msgspec.Raw] = {}
     for field in _fields(typing.cast("Hashable", kind)):

@@ -160,11 +160,7 @@ def _stored(found: dict[str, Any], keys: Sequence[SealKey]) -> Stored:
     if sealed is not None and keys:
         clear = secrets.unseal(keys, sealed, owner=found["id"], column=HEADERS_AS)
         names = dict.fromkeys(msgspec.json.decode(clear, type=dict[str, str]), "***")
-    given = {_ENCODED[name]: value for name, value in {**found, "headers": names}.items()}
-    return Stored(endpoint=msgspec.convert(given, Endpoint, builtin_types=(UUID,)), sealed_headers=sealed)
-
-
-_ENCODED = {field.name: field.encode_name for field in msgspec.structs.fields(Endpoint)}
+    return Stored(endpoint=rows.struct({**found, "headers": names}, Endpoint), sealed_headers=sealed)
 
 
 def _uuid(text: str) -> UUID | None:
