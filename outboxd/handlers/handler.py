@@ -5,12 +5,14 @@ Python     any other name                           from `--app`
 SQL        sql:schema.function                      declared by an operator, rows of `handlers`
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from outboxd.errors import ConfigError
 from outboxd.model.contract import Handler
 
 BUILT_IN = frozenset({"observe", "summarize", "deliver", "recover"})
+_QUEUE = re.compile(r"[a-z0-9][a-z0-9._:-]{0,99}\Z")
 _RESERVED = ("sql:", "pull:", "endpoint:")
 
 
@@ -40,7 +42,16 @@ def problems_of_names(names: Iterable[str], open_: Iterable[str], queues: Mappin
         for queue, name in queues.items()
         if name not in known
     ]
+    found += [
+        f"queue {queue!r}: 1 to 100 of a-z 0-9 . _ : -, the first a letter or digit"
+        for queue in queues
+        if not is_queue(queue)
+    ]
     return found
+
+
+def is_queue(name: str) -> bool:
+    return _QUEUE.match(name) is not None
 
 
 def _is_name(name: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from outboxd.errors import ConfigError
-from outboxd.handlers.handler import problems_of_names
+from outboxd.handlers.handler import is_queue, problems_of_names
 from outboxd.model.contract import Handler
 
 Hook = Callable[[], Awaitable[None] | None]
@@ -75,7 +75,8 @@ def handlers(app: App) -> list[Handler]:
 def queues(app: App) -> dict[str, str]:
     """Queue → handler, for every queue that the app wants to exist."""
     named = set(app.queues.values())
-    return {name: name for name in app.handlers if name not in named} | dict(app.queues)
+    own = (name for name in app.handlers if name not in named and is_queue(name))
+    return {name: name for name in own} | dict(app.queues)
 
 
 @asynccontextmanager

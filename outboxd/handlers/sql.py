@@ -16,6 +16,7 @@ from psycopg import AsyncConnection, sql
 from outboxd.errors import Invalid
 from outboxd.model import Claimed
 from outboxd.model.contract import Handler
+from outboxd.store import workers
 
 PREFIX = "sql:"
 _NAME = re.compile(r"sql:([A-Za-z_][A-Za-z0-9_$]{0,62})\.([A-Za-z_][A-Za-z0-9_$]{0,62})\Z")
@@ -25,8 +26,13 @@ _CALL = "select {}(jsonb_populate_record(null::outbox.claimed, %s::jsonb)) as ou
 _encode = msgspec.json.Encoder().encode
 
 
+async def declared(conn: AsyncConnection[dict[str, Any]]) -> list[Handler]:
+    """Those that an operator has declared until now."""
+    return handlers(await workers.sql_handlers(conn))
+
+
 def handlers(names: Iterable[str]) -> list[Handler]:
-    """Those that an operator declared. Raises Invalid for a name that must not be one."""
+    """Handlers of these names. Raises Invalid for a name that must not be one."""
     return [handler(name) for name in names]
 
 

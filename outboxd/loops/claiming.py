@@ -15,7 +15,7 @@ more than a claim of one; but not for long, or jobs that run for minutes would h
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -61,7 +61,7 @@ class Claimer:
         settler: Settler,
         spots: Spots,
         *,
-        handlers: Iterable[str],
+        handlers: Collection[str],
         begin: Begin,
         known: Known,
     ) -> None:
@@ -73,7 +73,7 @@ class Claimer:
         self._slots = slots
         self._settler = settler
         self._spots = spots
-        self._handlers = tuple(handlers)
+        self._handlers = handlers
         self._begin = begin
         self._known = known
         self._doubts: list[float] = []

@@ -8,7 +8,7 @@ still says is refused there, whatever happens here.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -43,7 +43,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 
     db: Database
     wakes: Wakes
-    handlers: Mapping[str, Handler]
+    handlers: dict[str, Handler]
+    """Grows when an operator declares another one."""
     slots: Slots
     threads: Threads
     writers: asyncio.Semaphore
@@ -80,7 +81,7 @@ class Shift:
             means.wakes,
             means.slots,
             self.settler,
-            Spots({name: means.group(name) for name in means.handlers}),
+            Spots(means.group),
             handlers=means.handlers,
             begin=self.begin,
             known=self.leases,

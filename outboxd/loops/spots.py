@@ -48,10 +48,10 @@ class Spots:
     """The shares found by the last look, in the order of their turns."""
 
     def __init__(
-        self, groups: Mapping[str, str] | None = None, clock: Callable[[], float] = time.monotonic
+        self, group: Callable[[str], str] = lambda _: "", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`groups`: handler → the name of what its jobs need besides a slot."""
-        self._groups = groups or {}
+        """`group`: handler → the name of what its jobs need besides a slot, empty for nothing."""
+        self._group = group
         self._clock = clock
         self._turns: list[Share] = []
         self._looked_at = float("-inf")
@@ -122,7 +122,7 @@ class Spots:
         while limit > 0 and open_:
             for share in tuple(open_):
                 spot = share.spot
-                group = self._groups.get(spot.handler, "")
+                group = self._group(spot.handler)
                 room = min(limit, sizes[spot.queue_id], rooms.get(group, limit))
                 if room <= 0:
                     open_.remove(share)

@@ -4,7 +4,7 @@ A process runs one. Several processes, or pods, are the same program and meet in
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -12,11 +12,12 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from psycopg import AsyncConnection
 
 from outboxd.db.hints import Hint
 from outboxd.db.listen import Listener, Lock
 from outboxd.db.pool import Database
-from outboxd.errors import LeaseLost, Unavailable
+from outboxd.errors import Error, LeaseLost, Refused, Unavailable
 from outboxd.loops import liveness
 from outboxd.loops.draining import drain
 from outboxd.loops.liveness import Liveness
@@ -30,7 +31,11 @@ from outboxd.store.workers import Enlisted, Offer
 
 log = structlog.get_logger()
 
+Conn = AsyncConnection[dict[str, Any]]
+Declared = Callable[[Conn], Awaitable[Sequence[Handler]]]
+
 _AWAY = (0.1, 3.0)
+_LEARN_EVERY = 30.0
 _GOODBYE = 1.0
 
 
@@ -48,25 +53,26 @@ class Worker:
         listener: Listener | None = None,
         threads: int = 10,
         writers: int = 4,
+        queues: Mapping[str, str] | None = None,
+        declared: Declared | None = None,
         drain: timedelta = timedelta(seconds=30),
         net_timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         """`dsn` is where the beat connects. `writers`: transactions with handlers' writes at once,
-        fewer than the pool has connections. What `offer` says of handlers is taken from `handlers`."""
+        fewer than the pool has connections. What `offer` says of handlers is taken from `handlers`.
+        `queues` (queue → handler) are made when it enlists; `declared` is asked for handlers that an
+        operator may add while it runs."""
         self._means = Means(
             db=db,
             wakes=wakes,
-            handlers=handlers,
+            handlers=dict(handlers),
             slots=Slots(offer.slots, {THREADS: threads, WRITERS: writers}),
             threads=Threads(threads),
             writers=asyncio.Semaphore(writers),
         )
-        self._offer = msgspec.structs.replace(
-            offer,
-            handlers=tuple(handlers),
-            writes=tuple(name for name, each in handlers.items() if each.writes),
-            open=tuple(name for name, each in handlers.items() if each.open),
-        )
+        self._offered = offer
+        self._queues = dict(queues or {})
+        self._declared = declared
         self._dsn = dsn
         self._listener = listener
         self._drain = drain
@@ -110,16 +116,54 @@ class Worker:
             asked_at = liveness.now()
             try:
                 async with self._means.db.connection() as conn:
-                    enlisted = await workers.enlist(conn, self._offer)
+                    await self._learn(conn)
+                    enlisted = await workers.enlist(conn, self._offer())
+                await self._open_queues()
             except Unavailable as away:
                 log.warning("enlist failed", code=away.code)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
                 pause = min(pause * 2, _AWAY[1])
             else:
-                log.info("worker enlisted", worker=str(enlisted.worker_id), name=self._offer.name)
+                log.info("worker enlisted", worker=str(enlisted.worker_id), name=self._offered.name)
                 return enlisted, asked_at
         return None
+
+    def _offer(self) -> Offer:
+        known = self._means.handlers
+        return msgspec.structs.replace(
+            self._offered, handlers=tuple(known), writes=self._writes(), open=_names(known, "open")
+        )
+
+    def _writes(self) -> tuple[str, ...]:
+        return _names(self._means.handlers, "writes")
+
+    async def _learn(self, conn: Conn) -> bool:
+        """Whether an operator declared handlers that we did not know."""
+        new = [] if self._declared is None else await self._declared(conn)
+        before = len(self._means.handlers)
+        for handler in new:
+            self._means.handlers.setdefault(handler.name, handler)
+        return len(self._means.handlers) > before
+
+    async def _learn_on(self, worker: UUID) -> None:
+        """For the length of a shift."""
+        while self._declared is not None:
+            await asyncio.sleep(_LEARN_EVERY)
+            try:
+                async with self._means.db.connection() as conn:
+                    if await self._learn(conn):
+                        await workers.knows(conn, worker, self._means.handlers, self._writes())
+            except Error as failed:
+                log.warning("declared handlers not read", code=failed.code)
+
+    async def _open_queues(self) -> None:
+        for queue, handler in self._queues.items():
+            try:
+                async with self._means.db.connection() as conn:
+                    await workers.open_queue(conn, queue, handler)
+            except Refused as taken:
+                log.warning("queue not ours", queue=queue, handler=handler, why=taken.detail)
 
     async def _work(
         self, enlisted: Enlisted, asked_at: float, stop: asyncio.Event, hurry: asyncio.Event
@@ -129,6 +173,7 @@ class Worker:
         async with self._living(shift, enlisted, asked_at):
             settles = asyncio.create_task(shift.settler.run(), name="settler")
             claims = asyncio.create_task(self._claim(shift), name="claimer")
+            learns = asyncio.create_task(self._learn_on(shift.worker), name="learner")
             watched: set[asyncio.Task[Any]] = {
                 asyncio.create_task(stop.wait()),
                 asyncio.create_task(shift.fenced.wait()),
@@ -139,7 +184,7 @@ class Worker:
                     await drain(shift, self._means.db, self._drain, hurry)
             finally:
                 shift.fence_now()
-                await _put_away({settles, claims, *watched})
+                await _put_away({settles, claims, learns, *watched})
                 left = {*self._left, *shift.tasks, settles, claims}
                 self._left = {task for task in left if not task.done()}
         if shift.fault is not None:
@@ -187,6 +232,10 @@ class Worker:
     def _heard(self, hint: Hint) -> None:
         if self._shift is not None and hint.kind in {"queue", "pending"}:
             self._shift.claimer.hinted = True
+
+
+def _names(handlers: Mapping[str, Handler], which: str) -> tuple[str, ...]:
+    return tuple(name for name, each in handlers.items() if getattr(each, which))
 
 
 async def _put_away(tasks: set[asyncio.Task[Any]]) -> None:

@@ -22,6 +22,7 @@ _BEAT = b"select alive, cancelled, db_now from outbox.beat(%s, %s)"
 _RETIRE = b"select outbox.retire(%s) as back"
 _LOCKED = b"update outbox.workers set incarnation = %s where id = %s and lock_no = %s"
 _DRAINING = b"update outbox.workers set draining = true where id = %s"
+_KNOWS = b"update outbox.workers set handlers = %s, writes = %s where id = %s"
 _SLEEPS = b"""
 insert into outbox.idle (handler, worker_id)
 select h, %s from unnest(%s::text[]) h
@@ -93,6 +94,11 @@ def beat(conn: Connection[Any], worker: UUID, running: int) -> Beat:
 def locked(conn: Connection[Any], worker: UUID, lock_no: int, incarnation: str) -> None:
     """The liveness lock was taken on that incarnation of the server, so losing it there means death."""
     conn.execute(_LOCKED, [incarnation, worker, lock_no])
+
+
+async def knows(conn: Conn, worker: UUID, handlers: Iterable[str], writes: Iterable[str]) -> None:
+    """The worker has learned more handlers since it enlisted."""
+    await conn.execute(_KNOWS, [list(handlers), list(writes), worker])
 
 
 async def draining(conn: Conn, worker: UUID) -> None:

@@ -77,6 +77,10 @@ def test_a_handler_without_a_queue_gets_one_of_its_name() -> None:
             App(handlers={"a": plain}, queues={"q": "b"}),
             "queue q names the handler b, which this app does not have",
         ),
+        (
+            App(handlers={"a": plain}, queues={"Q": "a"}),
+            "queue 'Q': 1 to 100 of a-z 0-9 . _ : -, the first a letter or digit",
+        ),
         (7, "made_for_a_test has no dict or App called app"),
     ],
 )
@@ -131,4 +135,4 @@ def test_users_find_what_they_need_at_the_top() -> None:
     assert App is outboxd.App
     assert all(getattr(outboxd, name) is not None for name in names)
     with pytest.raises(AttributeError):
-        outboxd.nothing  # noqa: B018
+        outboxd.nothing  # type: ignore[attr-defined]  # noqa: B018

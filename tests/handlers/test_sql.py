@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from outboxd.db.pool import Database
 from outboxd.errors import Invalid
 from outboxd.handlers import sql
+from outboxd.loops import worker
 from tests.loops.crew import Crew
 
 NAME = "sql:shop.on_order"
@@ -115,3 +116,26 @@ async def test_it_is_stopped_when_its_time_is_up(crew: Crew) -> None:
 def test_names_that_must_not_be_handlers(name: str) -> None:
     with pytest.raises(Invalid):
         sql.handler(name)
+
+
+async def test_a_handler_declared_while_the_worker_runs_is_offered(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_LEARN_EVERY", 0.1)
+    await declare(crew, "return to_jsonb(7);")
+    job = await crew.enqueue(NAME)
+    async with crew.at_work([], declared=sql.declared):
+        before = await crew.where(job)
+        await crew.conn.execute("insert into outbox.handlers values (%s, false, 'operator', now())", [NAME])
+        attempt = await crew.attempt(job)
+
+    assert (["ready"], "completed", 7) == (before, attempt["outcome"], attempt["output"])
+
+
+async def test_queues_that_an_app_wants_are_made_and_others_left_alone(crew: Crew) -> None:
+    await crew.conn.execute("select outbox.open_queue('taken', 'somebody')")
+    async with crew.at_work([], queues={"thumbs": "resize", "taken": "resize"}):
+        pass
+
+    found = await crew.rows("select name, handler from outbox.queues where name in ('thumbs', 'taken')")
+    assert {("thumbs", "resize"), ("taken", "somebody")} == {(row["name"], row["handler"]) for row in found}

@@ -88,6 +88,8 @@ class Crew:
         db: Database | None = None,
         dsn: str | None = None,
         upkeep: bool = True,
+        queues: dict[str, str] | None = None,
+        declared: Any = None,
     ) -> AsyncIterator[Shop]:
         """A worker that knows these handlers; drained at the end of the block."""
         known = self.registry(app)
@@ -103,6 +105,8 @@ class Crew:
             threads=threads,
             drain=drain,
             net_timeout=timedelta(seconds=2),
+            queues=queues,
+            declared=declared,
         )
         shop = Shop(worker, wakes)
         shop.task = asyncio.create_task(worker.run(shop.stop, shop.hurry))

@@ -146,7 +146,7 @@ def test_keyed_lanes_get_half_of_a_claim_when_both_kinds_wait_and_all_of_it_alon
 
 
 def test_jobs_that_need_a_thread_are_claimed_only_for_free_threads() -> None:
-    spots = Spots({"blocks": "threads", "too": "threads"})
+    spots = Spots({"blocks": "threads", "too": "threads", "work": ""}.__getitem__)
     spots.fill([spot(1, handler="blocks"), spot(1, queue=2, handler="too"), spot(1, queue=3)])
 
     wants = spots.pick(90, {"threads": 4})
@@ -156,7 +156,7 @@ def test_jobs_that_need_a_thread_are_claimed_only_for_free_threads() -> None:
 
 
 def test_without_a_free_thread_nothing_is_asked_of_what_needs_one() -> None:
-    spots = Spots({"blocks": "threads"})
+    spots = Spots({"blocks": "threads"}.__getitem__)
     spots.fill([spot(1, handler="blocks")])
 
     assert [] == spots.pick(90, {"threads": 0})
