@@ -37,7 +37,14 @@ _ONE_PARTITION = b"""
 do $$
 declare
   v_table record;
+  v_made regclass;
 begin
+  for v_made in
+    select i.inhrelid from pg_inherits i join pg_class c on c.oid = i.inhparent
+    where c.relnamespace = 'outbox'::regnamespace and c.relkind = 'p'
+  loop
+    execute format('drop table %s', v_made);
+  end loop;
   for v_table in
     select c.oid::regclass as parent, format('outbox.%I', c.relname || '_all') as name,
       array_to_string(array_fill('minvalue'::text, array[p.partnatts::int]), ', ') as low,
@@ -45,7 +52,6 @@ begin
     from pg_partitioned_table p
     join pg_class c on c.oid = p.partrelid
     where c.relnamespace = 'outbox'::regnamespace
-      and not exists (select from pg_inherits i where i.inhparent = c.oid)
   loop
     execute format(
       'create table %s partition of %s for values from (%s) to (%s)',

@@ -11,7 +11,7 @@ from outboxd.api.bodies import Bodies
 from outboxd.api.cors import Cors
 from outboxd.api.doors import handle, route
 from outboxd.api.edge import Gate, Problems, RequestIds, SecurityHeaders, Traces
-from outboxd.api.exchange import Api, Readiness
+from outboxd.api.exchange import Api, Readiness, Refresh, nothing
 from outboxd.api.keyring import KeyRing
 from outboxd.api.routes import ROUTES
 from outboxd.api.waits import Waits
@@ -34,6 +34,7 @@ def build(
     ingest: Ingest,
     wakes: Wakes,
     readiness: Readiness,
+    refresh: Refresh = nothing,
 ) -> Starlette:
     """The app; whoever serves it runs `ingest` beside it."""
     api = Api(
@@ -46,6 +47,7 @@ def build(
         keys=KeyRing(db),
         waits=Waits(db, wakes),
         started=time.monotonic(),
+        refresh=refresh,
     )
     wakes.on_key(api.keys.drop)
     inside: ASGIApp = handle

@@ -39,6 +39,13 @@ class Readiness(Protocol):
         ...
 
 
+Refresh = Callable[[], Awaitable[None]]
+
+
+async def nothing() -> None:
+    """Of a process that has no such figures."""
+
+
 class Api(msgspec.Struct, frozen=True, kw_only=True):
     """What handlers work with; made once by `build`."""
 
@@ -52,6 +59,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     waits: Waits
     started: float
     """`time.monotonic()` at the start."""
+    refresh: Refresh
+    """Reads the figures about the shared database, before a scrape."""
 
 
 class Reply(msgspec.Struct, frozen=True):

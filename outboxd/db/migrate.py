@@ -43,6 +43,16 @@ _RIGHTS = (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedObject)
 Conn = AsyncConnection[TupleRow]
 
 
+# So that producers in SQL can publish before the first daemon has booted.
+_PARTITIONS = b"""
+do $$ begin
+  if to_regprocedure('outbox.make_partitions(integer)') is not null then
+    perform outbox.make_partitions();
+  end if;
+end $$
+"""
+
+
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has done."""
 
@@ -69,7 +79,9 @@ async def migrate(
             raise DatabaseUnavailable("another migration is running")
         while True:
             try:
-                return await _apply(conn, tree, version)
+                applied = await _apply(conn, tree, version)
+                await conn.execute(_PARTITIONS, prepare=False)
+                return applied
             except _BUSY as busy:
                 if time.monotonic() > deadline:
                     raise faults.of(busy) from busy

@@ -1,0 +1,46 @@
+"""What runs: everything is built once here, started, watched, and stopped in order.
+
+    process    one process of the given roles, from boot to exit status
+    parts      what it is made of: pool, listener, wakes, loops, api, worker
+    boot       what must be true before it is ready: schema, settings, partitions
+    readiness  what it knows of itself
+    web        the HTTP server, and the listener for metrics
+    signals    SIGTERM drains, a second one hurries
+    systemd    what the supervisor is told
+    private    `up`: a Postgres of its own, first keys, a data directory
+
+A crash of one loop ends the process with status 1: a supervisor starts it again, and half a
+process helps nobody. A database that is away is no crash: every loop waits for it.
+"""
+
+import asyncio
+
+from outboxd.config import Config
+from outboxd.daemon.private import up
+from outboxd.daemon.process import Process
+
+__all__ = ["serve", "up", "work"]
+
+
+def serve(config: Config) -> int:
+    """HTTP, ingest, numbering and upkeep, until a signal; the exit status."""
+    return _run(Process(config))
+
+
+def work(config: Config, *, until_empty: bool = False) -> int:
+    """Jobs, numbering and upkeep, until a signal, or until nothing is due; the exit status."""
+    return _run(Process(config, until_empty=until_empty))
+
+
+def _run(process: Process) -> int:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(process.run())
+
+
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

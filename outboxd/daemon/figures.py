@@ -1,0 +1,71 @@
+"""Figures about the shared database, read when somebody scrapes, at most every 5 s."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from outboxd import telemetry
+from outboxd.db.pool import Database
+from outboxd.errors import Unavailable
+from outboxd.store import measures
+from outboxd.store.measures import Measured, Table
+
+log = structlog.get_logger()
+
+_FRESH = 5.0
+
+
+class Figures:
+    """Every process reports the same: aggregate with `max`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._read_at = float("-inf")
+        self._one_at_a_time = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Reads them anew if they are old. With the database away they stay as they were."""
+        async with self._one_at_a_time:
+            if time.monotonic() - self._read_at < _FRESH:
+                return
+            self._read_at = time.monotonic()
+            try:
+                async with self._db.connection() as conn:
+                    found = await measures.read(conn)
+            except Unavailable as away:
+                log.info("figures not read", code=away.code)
+                return
+        _show(found)
+
+
+def _show(found: Measured) -> None:
+    for gauge, table in (
+        (telemetry.QUEUE_DUE, found.due),
+        (telemetry.QUEUE_PAUSED, found.paused),
+        (telemetry.DEAD_LETTERS, found.dead_letters),
+        (telemetry.LANES_BLOCKED, found.lanes_blocked),
+    ):
+        telemetry.show(gauge, _labelled(table, sum))
+    telemetry.show(telemetry.QUEUE_OLDEST_SECONDS, _labelled(found.oldest, max))
+    for gauge, table in (
+        (telemetry.WORKERS, found.workers),
+        (telemetry.STUCK_JOBS, found.stuck),
+        (telemetry.JOBS_HELD, found.held),
+        (telemetry.ENDPOINTS, found.endpoints),
+        (telemetry.TABLE_DEAD_ROWS, found.dead_rows),
+    ):
+        telemetry.show(gauge, table)
+    telemetry.PENDING_ROWS.set(found.pending)
+    telemetry.PENDING_OLDEST_SECONDS.set(found.pending_oldest)
+    telemetry.XMIN_AGE_SECONDS.set(found.xmin_age)
+    telemetry.NOTIFY_QUEUE_RATIO.set(found.notify_queue)
+
+
+def _labelled(table: Table, merged: Callable[[list[float]], float]) -> Table:
+    """By the closed set of labels: several queues may share one."""
+    gathered: dict[tuple[str, ...], list[float]] = {}
+    for (prefix, handler), value in table.items():
+        gathered.setdefault((telemetry.queue_label(prefix, handler),), []).append(value)
+    return {labels: merged(values) for labels, values in gathered.items()}

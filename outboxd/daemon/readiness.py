@@ -1,0 +1,51 @@
+"""What the process knows of itself: the checks behind /readyz. Names only, no hosts, no errors."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from outboxd.db.pool import Database
+from outboxd.errors import Error
+
+_FRESH = 1.0
+_LIMIT = 2.0
+
+Check = Callable[[], str]
+"""ok, degraded or failed, from memory."""
+
+
+class Readiness:
+    """`booted` once the schema is there; `stopping` when it should get no more traffic; `draining` when new
+    requests are refused."""
+
+    def __init__(self, db: Database, checks: dict[str, Check]) -> None:
+        self.booted = False
+        self.stopping = False
+        self.draining = False
+        self._db = db
+        self._checks = checks
+        self._seen: dict[str, str] = {}
+        self._seen_at = float("-inf")
+        self._one_at_a_time = asyncio.Lock()
+
+    async def checks(self) -> dict[str, str]:
+        """Name → ok, degraded, failed; the database is asked at most once a second."""
+        async with self._one_at_a_time:
+            if time.monotonic() - self._seen_at > _FRESH:
+                self._seen = {"database": await self._database()}
+                self._seen_at = time.monotonic()
+        known = {name: check() for name, check in self._checks.items()}
+        return {
+            **self._seen,
+            "schema": "ok" if self.booted else "failed",
+            "process": "failed" if self.stopping or self.draining else "ok",
+            **known,
+        }
+
+    async def _database(self) -> str:
+        try:
+            async with asyncio.timeout(_LIMIT), self._db.connection() as conn:
+                await conn.execute(b"select 1")
+        except (Error, TimeoutError):
+            return "failed"
+        return "ok"
