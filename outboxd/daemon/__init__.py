@@ -17,30 +17,24 @@ import asyncio
 
 from outboxd.config import Config
 from outboxd.daemon.private import up
-from outboxd.daemon.process import Process
+from outboxd.daemon.process import Process, loop_factory
+from outboxd.telemetry import configure_logging
 
 __all__ = ["serve", "up", "work"]
 
 
 def serve(config: Config) -> int:
     """HTTP, ingest, numbering and upkeep, until a signal; the exit status."""
-    return _run(Process(config))
+    return _run(config)
 
 
 def work(config: Config, *, until_empty: bool = False) -> int:
     """Jobs, numbering and upkeep, until a signal, or until nothing is due; the exit status."""
-    return _run(Process(config, until_empty=until_empty))
+    return _run(config, until_empty=until_empty)
 
 
-def _run(process: Process) -> int:
+def _run(config: Config, *, until_empty: bool = False) -> int:
+    configure_logging(config)
+    process = Process(config, until_empty=until_empty)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(process.run())
-
-
-def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.Loop

@@ -14,7 +14,7 @@ from outboxd.db.listen import Listener
 from outboxd.db.pool import Database
 from outboxd.egress import Egress
 from outboxd.errors import ConfigError
-from outboxd.handlers import python, sql
+from outboxd.handlers import deliver, python, sql
 from outboxd.handlers.handler import registry
 from outboxd.handlers.python import App
 from outboxd.loops.chores import chores
@@ -122,7 +122,7 @@ async def worker(parts: Parts, given: App | None) -> Worker:
         for queue, handler in sorted(python.queues(given).items()) if given is not None else ():
             await workers.open_queue(conn, queue, handler)
     known = registry(
-        _deliver(parts),
+        [deliver.handler(parts.db, parts.egress, config)] if checks.delivers(config) else [],
         python.handlers(given) if given is not None else [],
         sql.handlers(names),
     )
@@ -155,8 +155,3 @@ def _offer(config: Config, known: dict[str, Handler]) -> Offer:
         open=tuple(handler.name for handler in known.values() if handler.open),
     )
 
-
-def _deliver(parts: Parts) -> list[Handler]:
-    from outboxd.handlers import deliver  # type: ignore[attr-defined]
-
-    return [deliver.handler(parts.db, parts.egress, parts.config)] if checks.delivers(parts.config) else []

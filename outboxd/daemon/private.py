@@ -17,13 +17,14 @@ import structlog
 from outboxd.config import Config
 from outboxd.config.kinds import SealKey, Secret
 from outboxd.daemon import parts
-from outboxd.daemon.process import Process
+from outboxd.daemon.process import Process, loop_factory
 from outboxd.db import migrate
 from outboxd.db.embedded import Embedded
 from outboxd.errors import ConfigError
 from outboxd.model import Caller
 from outboxd.store import first_keys, secrets
 from outboxd.store.first_keys import FirstKeys
+from outboxd.telemetry import configure_logging
 
 log = structlog.get_logger()
 
@@ -32,12 +33,13 @@ _KID = "up"
 
 def up(config: Config, *, told: TextIO = sys.stdout) -> int:
     """Until a signal; the exit status. The server is started from the main thread, before any other."""
+    configure_logging(config)
     server = None
     if config.database_url is None:
         server = Embedded(config.data, programs=config.pg_bin, user=config.pg_user)
         config = _own(config, server.start())
     try:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_run(config, server, told))
     finally:
         if server is not None:

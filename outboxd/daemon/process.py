@@ -222,3 +222,12 @@ class Process:
     @staticmethod
     def _started(group: asyncio.TaskGroup, name: str, loop: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
         return group.create_task(loop, name=name)
+
+
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop
