@@ -47,6 +47,7 @@ class Shift(Protocol):
     """What an execution needs of the enlistment it belongs to."""
 
     threads: Threads
+    loop: asyncio.AbstractEventLoop
 
     async def payload(self, claimed: Claimed) -> msgspec.Raw: ...
     async def report(self, claimed: Claimed, progress: bytes | None, checkpoint: bytes | None) -> None: ...
@@ -54,13 +55,14 @@ class Shift(Protocol):
     async def finish(self, claimed: Claimed, handler: Handler, ended: Ended, ms: int) -> Ended | None: ...
     def say(self, claimed: Claimed, ended: Ended, ms: int) -> None: ...
     def gone(self, execution: "Execution") -> None: ...
+    def broke(self, fault: Exception) -> None: ...
     def spawn(self, said: Coroutine[Any, Any, None]) -> None: ...
 
 
 class Execution:
-    """`run()` is the task; `stop` tells it to end."""
+    """`start` makes its task; `stop` tells it to end."""
 
-    __slots__ = ("_begun", "_in_thread", "_loop", "_run", "_shift", "_task", "_timer",
+    __slots__ = ("_begun", "_entered", "_in_thread", "_loop", "_run", "_shift", "_task", "_timer",
                  "claimed", "finishing", "handler", "said", "token", "until")  # fmt: skip
 
     def __init__(self, claimed: Claimed, handler: Handler, shift: Shift) -> None:
@@ -71,19 +73,26 @@ class Execution:
         """Its end is settled, said, or nobody's business any more."""
         self.finishing = False
         self._shift = shift
-        self._loop = asyncio.get_running_loop()
+        self._loop = shift.loop
         self._begun = self._loop.time()
         self.until = self._begun + claimed.timeout.total_seconds()
         """When its time is up, by the loop's clock."""
         self._run = Run(claimed, self.token, self)
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._in_thread = False
+        self._entered = False
 
-    async def run(self) -> None:
-        self._task = asyncio.current_task()
+    def start(self) -> None:
+        self._task = self._loop.create_task(self._live())
+
+    async def _live(self) -> None:
+        self._entered = True
         try:
-            self._say(await self._end())
+            if not self._stopped():
+                self._say(await self._end())
+        except Exception as fault:  # noqa: BLE001  ours: what a handler raises has been judged before
+            self._shift.broke(fault)
         finally:
             self._disarm()
             self._run.close()
@@ -95,6 +104,11 @@ class Execution:
         if reason == "shutdown" or (reason == "cancelled" and self.finishing):
             return
         self._cancel()
+
+    @property
+    def task(self) -> asyncio.Task[None]:
+        assert self._task is not None  # noqa: S101  whoever asks has started it
+        return self._task
 
     def abandon(self) -> bool:
         """Whatever it still says is dropped; whether it had not said its end."""
@@ -115,6 +129,9 @@ class Execution:
 
     def spawn(self, said: Coroutine[Any, Any, None]) -> None:
         self._shift.spawn(said)
+
+    def _stopped(self) -> bool:
+        return self.said or self.token.is_set()
 
     async def _end(self) -> Ended | None:
         try:
@@ -210,8 +227,9 @@ class Execution:
         self.stop("timeout")
 
     def _cancel(self) -> None:
-        # A thread goes on whatever we do, and so must the task that holds its slot.
-        if self._task is not None and not self._in_thread:
+        # A thread goes on whatever we do, and so must the task that holds its slot; one that is
+        # cancelled before its first step would never give its slot back, and sees its token anyway.
+        if self._task is not None and self._entered and not self._in_thread:
             self._task.cancel()
 
 

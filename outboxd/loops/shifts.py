@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from outboxd.db.pool import Database
+from outboxd.errors import Error
 from outboxd.loops import ends, finishing
 from outboxd.loops.claiming import Claimer
 from outboxd.loops.meters import Meters
@@ -66,12 +67,14 @@ class Shift:
         self.threads = means.threads
         self.live: dict[UUID, Execution] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        """Of executions and of what they say. No TaskGroup: that waits for ever for a handler that
+        does not end."""
         self.fenced = asyncio.Event()
         self.draining = False
         self.fault: BaseException | None = None
         """A defect of ours, found in a task that nobody awaits."""
         self._means = means
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._meters = Meters()
         self._cancelled_early: set[UUID] = set()
         self.settler = Settler(means.db, worker, self._meters, self._settled)
@@ -93,14 +96,14 @@ class Shift:
         """Threads see it now, the loop as soon as it gets to it."""
         for execution in tuple(self.live.values()):
             execution.token.set("lease_lost")
-        self._loop.call_soon_threadsafe(self.fence_now)
+        self.loop.call_soon_threadsafe(self.fence_now)
 
     def cancelled(self, ids: Iterable[UUID]) -> None:
         for job in ids:
             execution = self.live.get(job)
             if execution is not None:
                 execution.token.set("cancelled")
-        self._loop.call_soon_threadsafe(self._cancel, tuple(ids))
+        self.loop.call_soon_threadsafe(self._cancel, tuple(ids))
 
     def fence_now(self) -> None:
         self.fenced.set()
@@ -120,7 +123,8 @@ class Shift:
             execution = Execution(job, self._means.handlers[job.handler], self)
             self.live[job.job_id] = execution
             self._means.slots.take(self._means.group(job.handler))
-            self._start(execution.run())
+            execution.start()
+            self.tasks.add(execution.task)
             if job.job_id in self._cancelled_early:
                 execution.stop("cancelled")
         self._cancelled_early.clear()
@@ -145,7 +149,7 @@ class Shift:
         """The lease lasts as long as the longest of its jobs: one must not shorten another's."""
         lease = execution.claimed.lease_id
         siblings = [other.until for other in self.live.values() if other.claimed.lease_id == lease]
-        longest = max(execution.until, *siblings) - self._loop.time()
+        longest = max(execution.until, *siblings) - self.loop.time()
         async with self._means.db.connection() as conn:
             await jobs.extend(conn, self.worker, lease, _lasting(longest), [execution.claimed.job_id])
 
@@ -170,26 +174,30 @@ class Shift:
 
     def gone(self, execution: Execution) -> None:
         job = execution.claimed
+        self.tasks.discard(execution.task)
         self._means.slots.give(self._means.group(job.handler))
         if self.live.get(job.job_id) is execution:
             del self.live[job.job_id]
         if self.claimer.contended():
             self._means.wakes.queues.wake((job.queue,))
 
+    def broke(self, fault: BaseException) -> None:
+        """Ends the shift, and the worker with it."""
+        self.fault = fault
+        self.fenced.set()
+
     def spawn(self, said: Coroutine[Any, Any, None]) -> None:
-        self._start(said)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        # Not a TaskGroup: that waits for ever for a handler that does not end.
-        task = self._loop.create_task(work)
+        task = self.loop.create_task(said)
         self.tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._said)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _said(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.fault = task.exception()
-            self.fenced.set()
+        fault = None if task.cancelled() else task.exception()
+        if isinstance(fault, Error):
+            log.warning("not said", code=fault.code)
+        elif fault is not None:
+            self.broke(fault)
 
     def _settled(self, items: Sequence[Item]) -> None:
         """Whoever waits for these jobs, and the lanes behind them, hear of it."""

@@ -104,10 +104,12 @@ def test_texts_are_cut_and_hold_what_can_be_stored() -> None:
 
 @proves("L12")
 def test_of_somebody_elses_exception_only_class_and_place_are_kept() -> None:
-    try:
+    def leak() -> None:
         raise RuntimeError("password=hunter2")
-    except RuntimeError as raised:
-        ended = ends.of_error(raised)
+
+    with pytest.raises(RuntimeError) as raised:
+        leak()
+    ended = ends.of_error(raised.value)
 
     assert ended.error is not None
     assert ended.error.startswith("RuntimeError at test_ends.py:")

@@ -15,7 +15,7 @@ from outboxd.db.listen import Listener
 from outboxd.db.pool import Database
 from outboxd.loops.liveness import Liveness, now
 from outboxd.model import Done, Job
-from outboxd.store import workers
+from outboxd.store import jobs, workers
 from outboxd.store.workers import Enlisted, Offer
 from tests.loops.crew import BEAT, Crew
 from tests.proxy import Proxy
@@ -160,6 +160,31 @@ async def test_what_a_fenced_worker_still_says_changes_nothing(crew: Crew) -> No
     assert ["lost", "completed"] == await crew.outcomes(job)
     assert "again" == (await crew.attempts(job))[1]["output"]
     assert 1 == kept, "a thread that still runs keeps its slot"
+
+
+@proves("L7")
+async def test_a_job_stopped_before_its_first_step_never_begins_and_gives_its_slot_back(crew: Crew) -> None:
+    calls: list[Job] = []
+
+    async def work(job: Job, run: Any) -> None:
+        calls.append(job)
+
+    async with crew.at_work({"work": work}, upkeep=False) as shop:
+        shift = shop.worker._shift
+        assert shift is not None
+        await crew.enqueue_many(3)
+        async with crew.db.connection() as conn:
+            spots = await jobs.look(conn, shift.worker)
+            wants = [jobs.Want(s.queue_id, s.lane, s.priority, s.run_at, 3) for s in spots]
+            claimed = await jobs.claim(conn, shift.worker, 3, wants)
+        shift.begin(claimed)
+        shift.cancelled([claimed[0].job_id])
+        shift.fence("a test")
+        shift.fence_now()
+        taken = shop.worker.running
+        await until(lambda: shop.worker.running == 0)
+
+    assert (3, []) == (taken, calls)
 
 
 @proves("L6")
