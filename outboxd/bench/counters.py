@@ -1,4 +1,4 @@
-"""What the server counted around a window: WAL, transactions, dead rows; and the notifications heard in it."""
+"""What the server counted around a window: WAL, transactions, dead rows; and notifications heard in it."""
 
 from types import TracebackType
 from typing import Self
@@ -31,7 +31,9 @@ class Window:
         self._before = self._read()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None
+    ) -> None:
         with self._conn:
             after = self._read()
         wal, pages, self.transactions, self.dead = (b - a for a, b in zip(self._before, after, strict=True))
@@ -57,7 +59,9 @@ class Heard:
             self._conn.execute(f"listen {channel}")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None
+    ) -> None:
         with self._conn:
             # What was sent before this statement comes with its answer.
             self._conn.execute("select")

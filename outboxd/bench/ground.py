@@ -100,7 +100,9 @@ async def child(module: str, order: msgspec.Struct) -> AsyncIterator[Process]:
 
 
 async def _spawn(module: str, order: msgspec.Struct) -> Process:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, stdin=PIPE, stdout=PIPE, limit=2**22)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, stdin=PIPE, stdout=PIPE, limit=2**22
+    )
     _write(process, msgspec.json.encode(order) + b"\n")
     return process
 

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import psycopg
 
-_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit", "shared_buffers", "max_wal_size", "wal_compression", "jit")
+_SETTINGS = (
+    "fsync",
+    "full_page_writes",
+    "synchronous_commit",
+    "shared_buffers",
+    "max_wal_size",
+    "wal_compression",
+    "jit",
+)
 
 
 def describe(dsn: str) -> dict[str, object]:

@@ -4,11 +4,19 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from outboxd.bench import costs, draining, weather, web
+from outboxd.bench import costs, draining, gates, idle, latency, weather, web
 from outboxd.bench.measure import Measure
 from outboxd.errors import ConfigError
 
-MEASURES: tuple[Measure, ...] = (*draining.MEASURES, *web.MEASURES, *costs.MEASURES, *weather.MEASURES)
+MEASURES: tuple[Measure, ...] = (
+    *draining.MEASURES,
+    *web.MEASURES,
+    *latency.MEASURES,
+    *costs.MEASURES,
+    *weather.MEASURES,
+    *gates.MEASURES,
+    *idle.MEASURES,
+)
 
 
 def chosen(only: Sequence[str] = (), *, peers: bool = True) -> list[Measure]:

@@ -23,7 +23,7 @@ _EMPTY = b"select not exists (select from outbox.ready) and not exists (select f
 
 
 class Outboxd:
-    """The adapter of `drain`. Twice as many slots as a claim takes, so that one batch runs while the next comes."""
+    """The adapter of `drain`. It has twice as many slots as a claim takes: one batch runs, the next comes."""
 
     name = "outboxd"
     version = __version__

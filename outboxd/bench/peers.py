@@ -34,7 +34,7 @@ class Procrastinate:
         self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=dsn))
         self._seen = 0
 
-        @self._app.task(name="noop", pass_context=False)
+        @self._app.task(name="noop", pass_context=False)  # type: ignore[untyped-decorator]
         async def noop(body: str) -> None:
             self._seen += 1
 
@@ -115,13 +115,15 @@ class PgQueuer:
 
             queuer = self._lib.PgQueuer(await self._connect())
 
-            @queuer.entrypoint("noop")
+            @queuer.entrypoint("noop")  # type: ignore[untyped-decorator]
             async def noop(job: Any) -> None:
                 self._seen += 1
 
             start = time.perf_counter()
             await queuer.run(
-                dequeue_timeout=timedelta(seconds=1), batch_size=max(batch, self.batch), mode=QueueExecutionMode.drain
+                dequeue_timeout=timedelta(seconds=1),
+                batch_size=max(batch, self.batch),
+                mode=QueueExecutionMode.drain,
             )
             return time.perf_counter() - start
 

@@ -48,7 +48,7 @@ class Raw:
                 conn.execute(_ENQUEUE, [payload, min(1000, jobs - done)])
 
     def drain(self, jobs: int, batch: int) -> tuple[int, float]:
-        """How many were claimed and completed, batch by batch, until nothing was left; in how many seconds."""
+        """How many were claimed and completed until nothing was left, and in how many seconds."""
         with psycopg.connect(self._dsn, autocommit=True) as conn:
             start = time.perf_counter()
             done, hint = 0, "-infinity"

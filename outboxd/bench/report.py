@@ -8,6 +8,9 @@ import msgspec
 
 from outboxd import __version__
 
+_LONG = 40
+"""Reasons are longer than figures, and do not make their column wide."""
+
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One measure of one system: every round's value, or why there is none."""
@@ -57,20 +60,24 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def table(report: Report) -> str:
     """Measure, system, version, median, min–max, and the ratio of medians to ours."""
-    lines = [_head(report)]
-    rows = [("measure", "system", "version", "median", "min – max", "unit", "/ ours")]
+    rows: list[tuple[str, ...]] = [("measure", "system", "version", "median", "min – max", "unit", "/ ours")]
     rows += [_row(result, report) for result in report.results]
-    widths = [max(len(row[at]) for row in rows) for at in range(7)]
-    for row in rows:
-        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    lines += ["", "budgets"]
-    for budget in report.budgets:
-        mark = {True: "ok  ", False: "MISS", None: "n/a "}[budget.ok]
-        aim = f" (aim {_number(budget.aim)})" if budget.aim is not None else ""
-        value = "not measured" if budget.value is None else _number(budget.value)
-        lines.append(f"  {mark} {budget.name}: {value}, {budget.rule} {_number(budget.limit)}{aim}")
-    lines += [f"warning: {text}" for text in report.warnings]
+    widths = [max(len(row[at]) for row in rows if len(row[4]) < _LONG) for at in range(len(rows[0]))]
+    lines = [
+        _head(report),
+        *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
+        "\nbudgets",
+        *map(_judged, report.budgets),
+        *(f"warning: {text}" for text in report.warnings),
+    ]
     return "\n".join(lines)
+
+
+def _judged(budget: Budget) -> str:
+    mark = {True: "ok  ", False: "MISS", None: "n/a "}[budget.ok]
+    aim = f" (aim {_number(budget.aim)})" if budget.aim is not None else ""
+    value = "not measured" if budget.value is None else _number(budget.value)
+    return f"  {mark} {budget.name}: {value}, {budget.rule} {_number(budget.limit)}{aim}"
 
 
 def document(report: Report) -> bytes:
@@ -83,7 +90,8 @@ def document(report: Report) -> bytes:
                 "rounds": report.rounds,
                 "results": [_result(result) for result in report.results],
                 "budgets": [
-                    {"name": b.name, "limit": b.limit, "aim": b.aim, "value": b.value, "ok": b.ok} for b in report.budgets
+                    {"name": b.name, "limit": b.limit, "aim": b.aim, "value": b.value, "ok": b.ok}
+                    for b in report.budgets
                 ],
                 "warnings": report.warnings,
             }
@@ -94,8 +102,9 @@ def document(report: Report) -> bytes:
 def _head(report: Report) -> str:
     host, server = report.head["host"], report.head["server"]
     return (
-        f"outboxd {__version__}, PostgreSQL {server['version']}, Python {host['python']}, {host['cores']} cores, "
-        f"fsync {host['fsync_ms']} ms, {report.rounds} rounds; fsync, full_page_writes and synchronous_commit on\n"
+        f"outboxd {__version__}, PostgreSQL {server['version']}, Python {host['python']}, "
+        f"{host['cores']} cores, fsync {host['fsync_ms']} ms, {report.rounds} rounds; "
+        "fsync, full_page_writes and synchronous_commit on\n"
     )
 
 

@@ -31,7 +31,9 @@ async def run(ground: Ground, measures: Iterable[Measure], rounds: int, say: Say
     results: list[Result] = []
     for measure in measures:
         results += await _measured(ground, measure, min(rounds, measure.rounds or rounds), say)
-    report = Report(head=head, rounds=rounds, results=tuple(results), budgets=(), warnings=(*warnings, *host.warnings()))
+    report = Report(
+        head=head, rounds=rounds, results=tuple(results), budgets=(), warnings=(*warnings, *host.warnings())
+    )
     return Report(
         head=head,
         rounds=rounds,

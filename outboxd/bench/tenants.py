@@ -34,7 +34,8 @@ with made as (
   cross join (select id from outbox.queues where name = %s) q
   returning id, project_id, queue_id
 ), due as (
-  select m.*, clock_timestamp() - make_interval(secs => (%s - row_number() over (order by m.id)) / 5000.0) as run_at
+  select m.*,
+    clock_timestamp() - make_interval(secs => (%s - row_number() over (order by m.id)) / 5000.0) as run_at
   from made m
 )
 insert into outbox.ready (queue_id, lane, priority, run_at, job_id, attempt, no, series)
@@ -52,7 +53,9 @@ def prepare(dsn: str, *, projects: int = 1) -> list[UUID]:
         for n in range(projects):
             conn.execute(_PROJECT, [f"bench {n}"])
         conn.execute("select outbox.open_queue(%s, %s)", [QUEUE, HANDLER])
-        conn.execute("insert into outbox.handlers values (%s, true, 'bench', now()) on conflict do nothing", [HANDLER])
+        conn.execute(
+            "insert into outbox.handlers values (%s, true, 'bench', now()) on conflict do nothing", [HANDLER]
+        )
         conn.execute("select outbox.add_route(outbox.me(), %s, %s)", [EVENT, QUEUE])
         return [row[0] for row in conn.execute(_PROJECTS)]
 
@@ -62,14 +65,28 @@ async def key(dsn: str, project: UUID) -> str:
     async with Database.open(dsn) as db, db.transaction() as conn:
         caller = Caller(everywhere=True, actor="bench")
         (found,) = await tenants.projects(conn, caller, limit=1)
-        _, secret = await keys.mint(conn, caller, team=found.team_id, project=project, scopes=["events:write"])
+        _, secret = await keys.mint(
+            conn, caller, team=found.team_id, project=project, scopes=["events:write"]
+        )
     return secret
 
 
 def lease_size(dsn: str, jobs: int) -> None:
     """How many a claim may take."""
     with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute("select outbox.configure_queue(outbox.me(), %s, %s)", [QUEUE, Jsonb({"leaseSize": jobs})])
+        conn.execute(
+            "select outbox.configure_queue(outbox.me(), %s, %s)", [QUEUE, Jsonb({"leaseSize": jobs})]
+        )
+
+
+def pause(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("select outbox.pause(outbox.me(), %s)", [QUEUE])
+
+
+def resume(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("select outbox.resume(outbox.me(), %s)", [QUEUE])
 
 
 def enqueue(dsn: str, jobs: int, payload: str, projects: Sequence[UUID], batch: int = _BATCH) -> None:
@@ -93,7 +110,10 @@ def publish(dsn: str, events: int, payload: str, project: UUID, *, keys: int = 0
     """Events with one job each, `batch` a transaction; `keys` > 0: in that many lanes in turn."""
     with psycopg.connect(dsn, autocommit=True) as conn:
         for at in range(0, events, batch):
-            made = [_event(payload, project, n % keys if keys else None) for n in range(at, min(at + batch, events))]
+            made = [
+                _event(payload, project, n % keys if keys else None)
+                for n in range(at, min(at + batch, events))
+            ]
             conn.execute(_PUBLISH, [made])
 
 
@@ -109,7 +129,9 @@ def number(dsn: str, project: UUID) -> None:
 
 def _event(payload: str, project: UUID, key: int | None) -> Jsonb:
     lane = "" if key is None else f'"orderingKey":"{key}",'
-    return Jsonb(f'{{"eventType":"{EVENT}","projectId":"{project}",{lane}"payload":{payload}}}', dumps=str.encode)
+    return Jsonb(
+        f'{{"eventType":"{EVENT}","projectId":"{project}",{lane}"payload":{payload}}}', dumps=str.encode
+    )
 
 
 def _one(cur: psycopg.Cursor[tuple[int]]) -> int:

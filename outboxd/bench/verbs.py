@@ -56,7 +56,7 @@ class _Turns:
 
     def __init__(self, db: Database, worker: UUID, batch: int, page: int) -> None:
         self._db, self._worker, self._batch, self._page = db, worker, batch, page
-        self._spots = Spots({})
+        self._spots = Spots()
 
     async def run(self, start: float, end: float | None) -> list[Settled]:
         seen: list[Settled] = []

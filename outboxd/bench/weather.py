@@ -1,4 +1,4 @@
-"""How the engine keeps up when the weather is bad: old snapshots, a long backlog, many lanes, many tenants."""
+"""How the engine keeps up in bad weather: old snapshots, a long backlog, many lanes, many tenants."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -24,7 +24,9 @@ async def _held(ground: Ground, system: str) -> Mapping[str, float]:
         tenants.lease_size(dsn, _BATCH)
         tenants.stock(dsn, _enough(ground), PAYLOAD, [project])
         ground.checkpoint()
-        free = await verbs.drain(dsn, _BATCH, connections=_CONNECTIONS, seconds=min(seconds, ground.size.seconds))
+        free = await verbs.drain(
+            dsn, _BATCH, connections=_CONNECTIONS, seconds=min(seconds, ground.size.seconds)
+        )
         async with _snapshot(dsn):
             held = await verbs.drain(dsn, _BATCH, connections=_CONNECTIONS, seconds=seconds)
     if not held or held[-1].at < seconds * 0.9:

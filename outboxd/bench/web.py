@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -13,13 +14,17 @@ from outboxd.bench.ground import Ground, NotMeasuredError, child, line
 from outboxd.bench.measure import Measure
 
 NOTHING, BARE = "no database", "bare ASGI"
-_ANSWERS = {OURS: "database", NOTHING: "nothing", BARE: "bare"}
+_ANSWERS: Mapping[str, Literal["database", "nothing", "bare"]] = {
+    OURS: "database",
+    NOTHING: "nothing",
+    BARE: "bare",
+}
 _PAYLOAD = '{"text":"' + "x" * 190 + '"}'
 """200 bytes."""
 
 
 async def _single(ground: Ground, system: str) -> Mapping[str, float]:
-    seen = await _posted(ground, system, "/v1/events", lambda project: _event(project), ground.size.clients)
+    seen = await _posted(ground, system, "/v1/events", _event, ground.size.clients)
     return {
         "ingest single": seen.answered / seen.seconds,
         "ingest single p50": seen.p50_ms,
@@ -37,7 +42,9 @@ async def _batch(ground: Ground, system: str) -> Mapping[str, float]:
     return {"ingest batch": seen.answered * size / seen.seconds}
 
 
-async def _posted(ground: Ground, system: str, path: str, body, clients: int) -> load.Seen:
+async def _posted(
+    ground: Ground, system: str, path: str, body: Callable[[UUID], str], clients: int
+) -> load.Seen:
     async with ground.database() as dsn:
         (project,) = tenants.prepare(dsn)
         key = await tenants.key(dsn, project)
@@ -87,6 +94,8 @@ MEASURES = (
     ),
     Measure(name="ingest batch", gives={"ingest batch": "events/s"}, take=_batch, systems=(OURS, NOTHING)),
     Measure(
-        name="ingest SQL", gives={"publish SQL single": "events/s", "publish SQL in 100s": "events/s"}, take=_sql
+        name="ingest SQL",
+        gives={"publish SQL single": "events/s", "publish SQL in 100s": "events/s"},
+        take=_sql,
     ),
 )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from outboxd.cli import (
+    bench,
     check,
     daemons,
     dead,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 MODULES = (
     daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers, events,
     jobs, dead, queues, workers, version,
+    bench,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

@@ -1,0 +1,93 @@
+"""What a process costs that has nothing to do, and how much memory it takes."""
+
+import asyncio
+from asyncio.subprocess import Process
+from collections.abc import Mapping
+
+import psycopg
+
+from outboxd.bench import daemons, tenants
+from outboxd.bench.ground import PAYLOAD, Ground
+from outboxd.bench.measure import Measure
+
+_SETTLED_DOWN = 6.0
+"""Seconds until the polls have become rare."""
+_COUNT = "select xact_commit + xact_rollback from pg_stat_database where datname = %s"
+_MIB = 2**20
+_NOWHERE = "host=127.0.0.1 port=1 dbname=nowhere connect_timeout=1"
+
+
+async def _proven(ground: Ground, system: str) -> Mapping[str, float]:
+    statements, cpu = await _quiet(ground, {})
+    return {"idle statements": statements, "idle CPU": cpu}
+
+
+async def _unproven(ground: Ground, system: str) -> Mapping[str, float]:
+    statements, cpu = await _quiet(ground, {"OUTBOXD_LISTEN_URL": _NOWHERE})
+    return {"idle statements, no LISTEN": statements, "idle CPU, no LISTEN": cpu}
+
+
+async def _quiet(ground: Ground, environ: Mapping[str, str]) -> tuple[float, float]:
+    """Statements a second, each its own transaction, and per cent of a core."""
+    seconds = ground.size.idle
+    async with ground.database() as dsn:
+        tenants.prepare(dsn)
+        async with daemons.work(dsn, environ) as process:
+            await asyncio.sleep(_SETTLED_DOWN)
+            before, cpu = _statements(ground, dsn), daemons.cpu(process)
+            await asyncio.sleep(seconds)
+            after = _statements(ground, dsn)
+            return (after - before) / seconds, (daemons.cpu(process) - cpu) / seconds * 100
+
+
+def _statements(ground: Ground, dsn: str) -> int:
+    """Asked through another database, so that the question is not counted."""
+    name = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
+    with psycopg.connect(ground.dsn, autocommit=True) as conn:
+        row = conn.execute(_COUNT, [name]).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def _memory(ground: Ground, system: str) -> Mapping[str, float]:
+    """Of one process with API and worker: idle, with a long backlog that it may not touch, then draining."""
+    async with ground.database() as dsn:
+        (project,) = tenants.prepare(dsn)
+        async with daemons.whole(dsn) as (process, _):
+            await asyncio.sleep(_SETTLED_DOWN)
+            idle = daemons.rss(process)
+            tenants.pause(dsn)
+            await asyncio.to_thread(tenants.stock, dsn, ground.size.backlog, PAYLOAD, [project])
+            await asyncio.sleep(_SETTLED_DOWN / 2)
+            waiting = daemons.rss(process)
+            tenants.resume(dsn)
+            peak = await _peak(process, ground.size.seconds)
+    return {
+        "memory idle": idle / _MIB,
+        "memory backlog": max(max(waiting, peak) - idle, 0) / _MIB,
+        "memory peak": peak / _MIB,
+    }
+
+
+async def _peak(process: Process, seconds: float) -> int:
+    most = 0
+    for _ in range(round(seconds * 5)):
+        most = max(most, daemons.rss(process))
+        await asyncio.sleep(0.2)
+    return most
+
+
+MEASURES = (
+    Measure(name="idle", gives={"idle statements": "/s", "idle CPU": "% of a core"}, take=_proven, rounds=1),
+    Measure(
+        name="idle deaf",
+        gives={"idle statements, no LISTEN": "/s", "idle CPU, no LISTEN": "% of a core"},
+        take=_unproven,
+        rounds=1,
+    ),
+    Measure(
+        name="memory",
+        gives={"memory idle": "MiB", "memory backlog": "MiB above idle", "memory peak": "MiB"},
+        take=_memory,
+        rounds=1,
+    ),
+)
