@@ -33,7 +33,8 @@ select e.id, e.team_id, e.project_id, e.uid, e.url, e.types, e.contains, e.exclu
   'standard' as format, e.max_body_bytes, 'v1' as signing, e.headers as sealed_headers, e.description,
   e.metadata, outbox.ms(e.created_at) as created_at_epoch, outbox.ms(e.updated_at) as updated_at_epoch,
   e.revision,
-  jsonb_build_object('state', case when q.closed_until > outbox.clock() then 'closed' else e.state end,
+  jsonb_build_object('state',
+    case when e.state <> 'disabled' and q.closed_until > outbox.clock() then 'closed' else e.state end,
     'closedUntilEpoch', outbox.ms(q.closed_until), 'lastClass', e.last_class, 'lastStatus', e.last_status,
     'lastSuccessAtEpoch', outbox.ms(e.last_success_at), 'lastFailureAtEpoch', outbox.ms(e.last_failure_at),
     'queued', w.queued, 'oldestQueuedAtEpoch', outbox.ms(w.oldest)) as health

@@ -85,7 +85,7 @@ select a.attempt, a.series, a.lease_id, a.worker_id,
   outbox.ms(coalesce(a.started_at, a.at)) as started_at_epoch, outbox.ms(a.at) as ended_at_epoch,
   a.outcome, a.class as class_, a.status, a.error as message,
   outbox.ms(a.retry_at) as retry_at_epoch, a.ms as duration_ms, a.no,
-  case when q.name like 'endpoint:%%' then coalesce(a.detail, 'null') end as delivery
+  case when q.name like 'endpoint:%%' then coalesce(a.detail -> 'delivery', 'null') end as delivery
 from outbox.jobs j
 join outbox.queues q on q.id = j.queue_id
 join outbox.attempts a on a.job_id = j.id

@@ -1,7 +1,7 @@
 -- outbox.change_endpoint(caller, id, fields, queue, headers): all of its fields as given, at the next attempt
 --
--- Whoever calls holds the row and has laid the changes over what was there. Foreign or unknown: OX404; its
--- uid taken: OX409 by the index.
+-- Whoever calls holds the row and has laid the changes over what was there. Disabled: its queue is closed, what
+-- waits is held; enabled again: it opens at once. Foreign or unknown: OX404; its uid taken: OX409 by the index.
 
 create or replace function outbox.change_endpoint(
   p_caller outbox.caller, p_id uuid, p_fields jsonb, p_queue jsonb, p_headers bytea
@@ -28,6 +28,11 @@ begin
     revision = v_old.revision + 1
   where e.id = p_id;
   perform outbox.endpoint_queue(v_old.queue_id, p_queue);
+  if v_new.state = 'disabled' then
+    perform outbox.hold_endpoint(p_id);
+  elsif v_old.state = 'disabled' then
+    update outbox.queues q set closed_until = null, closed_reason = null where q.id = v_old.queue_id;
+  end if;
   perform outbox.wake_queues(array[v_old.queue_id]);
   perform outbox.audit(v_caller, 'endpoint.updated', 'endpoint', p_id::text, v_old.team_id, v_old.project_id,
     jsonb_build_object('revision', v_old.revision + 1, 'state', v_new.state));

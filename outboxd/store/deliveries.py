@@ -1,0 +1,120 @@
+"""What one attempt to deliver reads when it is about to send, and what it leaves on its endpoint."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw
+from psycopg import AsyncConnection
+
+from outboxd.config.kinds import SealKey
+from outboxd.db import rows
+from outboxd.store import secrets
+from outboxd.store.endpoints import HEADERS_AS, SEALED_AS
+
+Conn = AsyncConnection[dict[str, Any]]
+
+# Rights, address and secrets are those of now, not those of the publish. The feed's partitions are
+# pruned by time: an event is numbered after it was received.
+_READ = b"""
+select e.id, e.url, e.state, coalesce(e.disabled_at <= t.now - interval '7 days', false) as given_up,
+  e.timeout, e.terminal_4xx, e.max_body_bytes, e.headers as sealed_headers, e.last_class, p.egress as trusted,
+  outbox.backoff(%(attempt)s, q.backoff, random()) as wait, t.now,
+  array(select s.sealed from outbox.endpoint_secrets s
+    where s.endpoint_id = e.id and s.kind = 'hmac' and (s.expires_at is null or s.expires_at > t.now)
+    order by s.created_at desc, s.id desc) as sealed_secrets,
+  v.type, v.occurred_at, v.payload, v.traceparent, v.tracestate, v.hops,
+  (select concat(s.epoch, '-', f.seq) from outbox.streams s
+    join outbox.feed f on f.project_id = s.project_id
+    where s.project_id = e.project_id and f.event_id = %(event)s
+      and f.sequenced_at >= v.received_at - interval '1 hour' limit 1) as position
+from outbox.queues q
+join outbox.endpoints e on e.queue_id = q.id
+join outbox.projects p on p.id = e.project_id
+cross join (select outbox.clock() as now) t
+left join lateral (select v.* from outbox.events v
+  where v.id = %(event)s and v.project_id = e.project_id and v.expunged_at is null) v on true
+where q.name = %(queue)s
+"""
+_NOTE = b"select outbox.note_delivery(%s, %s, %s, %s, %s, %s)"
+_HOLD = b"select outbox.hold_endpoint(%s)"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint at the moment of sending, and the event that it is owed."""
+
+    id: UUID
+    url: str
+    state: str
+    given_up: bool
+    """Disabled for so long that nothing waits for it any more."""
+    timeout: timedelta
+    terminal_4xx: bool
+    max_body_bytes: int
+    sealed_headers: bytes | None
+    sealed_secrets: list[bytes]
+    """Those in force, newest first."""
+    last_class: str | None
+    """How the last attempt ended that was worth remembering."""
+    trusted: bool
+    """May the project call what the deployment allows besides the public network?"""
+    wait: timedelta
+    """Until the next attempt, by the endpoint's schedule, if this one fails."""
+    now: datetime
+    type: str | None
+    """None, as all that follows: there is no such event, or it was expunged."""
+    occurred_at: datetime | None
+    payload: Raw | None
+    traceparent: str | None
+    tracestate: str | None
+    hops: int | None
+    position: str | None
+    """In the feed, once it is numbered."""
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt changes on its endpoint."""
+
+    class_: str | None = None
+    """None: it says nothing about the endpoint."""
+    status: int | None = None
+    success: bool = False
+    closed: timedelta | None = None
+    """How long the endpoint's queue rests."""
+    disabled: str | None = None
+    """Why it gets nothing more."""
+
+
+async def read(conn: Conn, queue: str, event: UUID | None, attempt: int) -> Target | None:
+    """None when the endpoint was deleted. An event of another project is none."""
+    cur = await conn.execute(_READ, {"queue": queue, "event": event, "attempt": attempt})
+    return await rows.maybe(cur, Target)
+
+
+async def note(conn: Conn, endpoint: UUID, given: Note) -> None:
+    """Writes what is new of it; in the transaction that settles the attempt."""
+    values = (given.class_, given.status, given.success, given.closed, given.disabled)
+    await conn.execute(_NOTE, (endpoint, *values))
+
+
+async def hold(conn: Conn, endpoint: UUID) -> None:
+    """Closes the queue of a disabled endpoint until its deliveries are given up."""
+    await conn.execute(_HOLD, (endpoint,))
+
+
+def secrets_of(target: Target, keys: Sequence[SealKey]) -> list[str]:
+    """In the clear, newest first. Raises NotConfigured without the key that sealed one of them."""
+    return [
+        secrets.unseal(keys, sealed, owner=target.id, column=SEALED_AS).decode()
+        for sealed in target.sealed_secrets
+    ]
+
+
+def headers_of(target: Target, keys: Sequence[SealKey]) -> dict[str, str]:
+    """The endpoint's own, in the clear. Raises NotConfigured without the key that sealed them."""
+    if target.sealed_headers is None:
+        return {}
+    clear = secrets.unseal(keys, target.sealed_headers, owner=target.id, column=HEADERS_AS)
+    return msgspec.json.decode(clear, type=dict[str, str])
