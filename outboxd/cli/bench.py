@@ -11,16 +11,13 @@ if TYPE_CHECKING:
     from outboxd.config import Config
 
 _TEXT = (
-    "measure this engine, its peers and the raw limit side by side, in a private cluster or, with --server, in "
-    "databases of its own on the configured server, dropped at the end"
+    "measure this engine, its peers and the raw limit side by side, in a private cluster, or with --server "
+    "in databases of its own on the configured server, dropped at the end"
 )
 
 
 def add(nouns: Nouns) -> None:
-    bench = nouns.command("bench", _TEXT, run, needs="config")
-    # The report goes to the terminal as a table whatever happens; its document goes to a file.
-    bench.conflict_handler = "resolve"
-    bench.set_defaults(json=False)
+    bench = nouns.command("bench", _TEXT, run, needs="config", forms=False)
     bench.add_argument(
         "--json", dest="file", type=Path, metavar="FILE", help="write the report as JSON there, too"
     )

@@ -35,10 +35,13 @@ class Nouns:
         parser = self._all.add_parser(name, help=text, description=text, allow_abbrev=False)
         return Noun(parser, lambda: self._lists.add(name))
 
-    def command(self, name: str, text: str, run: Verb, *, needs: Needs = "database") -> Parser:
-        """A noun that is a verb itself, such as `migrate`."""
+    def command(
+        self, name: str, text: str, run: Verb, *, needs: Needs = "database", forms: bool = True
+    ) -> Parser:
+        """A noun that is a verb itself, such as `migrate`. Without `forms` it is always read by people, and
+        `--json` may be an option of its own."""
         parser = self._all.add_parser(name, help=text, description=text, allow_abbrev=False)
-        return _finished(parser, run, needs)
+        return _finished(parser, run, needs, forms=forms)
 
     def process(self, name: str, text: str, run: Process) -> Parser:
         """A command that stays. Options whose `dest` is the name of a setting win over the environment."""
@@ -67,11 +70,12 @@ class Noun:
         return _finished(parser, run, needs)
 
 
-def _finished(parser: Parser, run: Verb | Process, needs: Needs) -> Parser:
-    parser.set_defaults(run=run, needs=needs, watch=None)
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON document")
-    form.add_argument("--jsonl", action="store_true", help="one JSON row a line")
+def _finished(parser: Parser, run: Verb | Process, needs: Needs, *, forms: bool = True) -> Parser:
+    parser.set_defaults(run=run, needs=needs, watch=None, json=False, jsonl=False)
+    if forms:
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument("--json", action="store_true", help="one JSON document")
+        form.add_argument("--jsonl", action="store_true", help="one JSON row a line")
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="settings as KEY=value lines; the environment wins"
     )
