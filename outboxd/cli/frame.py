@@ -15,6 +15,7 @@ from outboxd.cli import (
     check,
     daemons,
     dead,
+    demo,
     endpoints,
     events,
     handlers,
@@ -39,9 +40,8 @@ if TYPE_CHECKING:
     from outboxd.config import Config
 
 MODULES = (
-    daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers, events,
-    jobs, dead, queues, workers, version,
-    bench,
+    demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers,
+    events, jobs, dead, queues, workers, bench, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 
@@ -77,6 +77,7 @@ def _work(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     _quiet_logs()
     if args.needs == "process":
+        args.colour = sys.stdout.isatty() and not environ.get("NO_COLOR")
         process: Process = args.run
         return process(args, _configured(args, environ))
     output = _output(args, environ)

@@ -65,7 +65,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 def of(config: "Config", wait: timedelta = timedelta()) -> Server:
     """Of OUTBOXD_URL and the key, else of the `client.json` of `outboxd up`. Raises ConfigError."""
     known = _client_file(config)
-    key = config.api_key.reveal() if config.api_key else known.get("key")
+    key = config.api_key.reveal() if config.api_key else known.get("apiKey")
     if not key:
         where = config.data / "client.json"
         raise ConfigError([f"no API key: set OUTBOXD_API_KEY or OUTBOXD_API_KEY_FILE, or have {where}"])

@@ -86,7 +86,8 @@ def _no_database(config: Config, command: str, machine: Machine) -> str | None:
             "OUTBOXD_DATABASE_URL: not set; wants a libpq URL of a PostgreSQL 14 or newer. "
             "`outboxd up` starts an embedded one"
         )
-    if machine.container and config.embedded == "auto":
+    # What `dev` and `demo` make is removed at their end anyway.
+    if machine.container and config.embedded == "auto" and command == "up":
         return (
             "embedded Postgres in a container loses your data with it: set OUTBOXD_DATABASE_URL, "
             f"or OUTBOXD_EMBEDDED=on and mount a volume at {config.data}"
