@@ -792,6 +792,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.hasten_lanes(p_jobs uuid[], p_lanes bigint[], p_now timestamp with time zone) returns void volatile
 -- function outbox.head_lanes(p_items outbox.settling[]) returns void volatile
 -- function outbox.hold() returns interval stable
+-- function outbox.hold_endpoint(p_endpoint uuid) returns void volatile
 -- function outbox.incarnation() returns text stable
 -- function outbox.incoming_of(p_event jsonb, p_project uuid, p_ord integer) returns outbox.incoming stable
 -- function outbox.ingest(p_rows outbox.incoming[], p_again boolean DEFAULT false) returns TABLE(ord integer, unit integer, status integer, event_id uuid, duplicate boolean, differs boolean, error text, code text, own boolean, received_at timestamp with time zone, jobs jsonb) volatile
@@ -828,6 +829,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.need_read_committed() returns void volatile
 -- function outbox.need_reason(p_reason text) returns void volatile
 -- function outbox.need_retryable(p_job outbox.jobs, p_state text, p_place text) returns void volatile
+-- function outbox.note_delivery(p_endpoint uuid, p_class text, p_status integer, p_success boolean, p_closed interval, p_disabled text) returns void volatile
 -- function outbox.open_endpoint(p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea, p_secret bytea) returns void volatile
 -- function outbox.open_lane(p_job outbox.jobs) returns void volatile
 -- function outbox.open_lanes(p_jobs uuid[]) returns void volatile
