@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 from outboxd.api.auth import Keys, Scopes
 from outboxd.api.bodies import Bodies
 from outboxd.api.cors import Cors
-from outboxd.api.doors import handle, route
+from outboxd.api.doors import handle, route, unknown
 from outboxd.api.edge import Gate, Problems, RequestIds, SecurityHeaders, Traces
 from outboxd.api.exchange import Api, Readiness, Refresh, nothing
 from outboxd.api.keyring import KeyRing
@@ -58,5 +58,6 @@ def build(
         middleware=[Middleware(layer, api=api) for layer in EVERYWHERE],
     )
     app.router.redirect_slashes = False
+    app.router.default = unknown
     app.state.api = api
     return app

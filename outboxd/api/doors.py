@@ -7,7 +7,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from outboxd.api.exchange import Operation, Reply, of, send_reply
-from outboxd.errors import Invalid, Issue, MethodNotAllowed
+from outboxd.errors import Invalid, Issue, MethodNotAllowed, NotFound
 
 _MOST_PARAMETERS = 100
 
@@ -39,6 +39,11 @@ class Door:
 
 def route(template: str, operations: Mapping[str, Operation], inside: ASGIApp) -> Route:
     return Route(template, endpoint=Door(template, operations, inside))
+
+
+async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    """What no door has."""
+    raise NotFound(f"Cannot {scope['method']} {scope['path'][:200]}")
 
 
 async def handle(scope: Scope, receive: Receive, send: Send) -> None:

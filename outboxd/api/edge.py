@@ -6,13 +6,19 @@ from datetime import timedelta
 from uuid import uuid4
 
 import structlog
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from outboxd import telemetry
 from outboxd.api import problems
 from outboxd.api.exchange import Api, Exchange, Header, of, send_reply
-from outboxd.errors import Broken, Error, NotFound, Overloaded, ShuttingDown
+from outboxd.errors import (
+    Broken,
+    Error,
+    HeadersTooLarge,
+    Overloaded,
+    ShuttingDown,
+    UriTooLong,
+)
 
 log = structlog.get_logger()
 
@@ -21,6 +27,8 @@ _TRACEPARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
 _LONGEST_STATE = 512
+LONGEST_LINE = 8 * 1024
+LONGEST_HEADERS = 32 * 1024
 _SLOW = 1.0
 _UNKNOWN = "unknown"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -106,9 +114,6 @@ class Problems:
             await self._app(scope, receive, send)
         except Error as failed:
             await self._refuse(exchange, failed, send)
-        except HTTPException:
-            unknown = NotFound(f"Cannot {exchange.method} {exchange.path[:200]}")
-            await self._refuse(exchange, unknown, send)
         except Exception as failed:  # noqa: BLE001 - a defect of ours answers 500 and nothing else of it leaks
             defect = Broken("unforeseen")
             defect.__cause__ = failed
@@ -120,7 +125,7 @@ class Problems:
         if isinstance(error, Broken):
             log.error("request broke", request_id=exchange.request_id, exc_info=error)
         if not exchange.status:
-            await send_reply(problems.reply(exchange, error), exchange.method, send)
+            await send_reply(problems.reply(exchange.request_id, error), exchange.method, send)
 
     def _count(self, exchange: Exchange) -> None:
         route = exchange.template or _UNKNOWN
@@ -153,6 +158,7 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
+        _check_size(of(scope))
         if self._api.readiness.draining:
             telemetry.HTTP_REFUSED_TOTAL.labels("draining").inc()
             raise ShuttingDown("this server is stopping")
@@ -169,6 +175,14 @@ class Gate:
 
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/api/health", "/api/readiness"})
+
+
+def _check_size(exchange: Exchange) -> None:
+    scope = exchange.scope
+    if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > LONGEST_LINE:
+        raise UriTooLong("the request line is too long")
+    if sum([len(name) + len(value) for name, value in scope["headers"]]) > LONGEST_HEADERS:
+        raise HeadersTooLarge("the headers are too large")
 
 
 def _single(scope: Scope, name: bytes) -> bool:

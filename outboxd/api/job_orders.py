@@ -9,6 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 from outboxd.api import exchange as x
 from outboxd.api import jobs, tenancy
 from outboxd.api.exchange import Exchange, Reply
+from outboxd.api.json_checks import refused
+from outboxd.api.queries import moment
 from outboxd.api.wire import Epoch
 from outboxd.db.link import Link
 from outboxd.errors import NotFound
@@ -84,7 +86,7 @@ async def cancel(exchange: Exchange) -> Reply:
 async def retry_many(exchange: Exchange) -> Reply:
     """POST /v1/jobs/retry"""
     asked: RetryIn = exchange.body
-    where: dict[str, Any] = msgspec.to_builtins(asked.filter)
+    where = _where(asked.filter)
 
     async def order(conn: Link) -> Bulk:
         return await mending.redrive(
@@ -103,7 +105,7 @@ async def retry_many(exchange: Exchange) -> Reply:
 async def cancel_many(exchange: Exchange) -> Reply:
     """POST /v1/jobs/cancel"""
     asked: CancelIn = exchange.body
-    where: dict[str, Any] = msgspec.to_builtins(asked.filter)
+    where = _where(asked.filter)
 
     async def order(conn: Link) -> Bulk:
         return await mending.cancel_many(
@@ -128,6 +130,18 @@ async def _ordered(exchange: Exchange, verb: Any) -> tuple[Moved, Any]:
     except NotFound:
         raise await tenancy.refuse(exchange, "Generation job", job, siblings=False) from None
     return changed, await jobs.full(exchange, job)
+
+
+def _where(asked: FilterIn) -> dict[str, Any]:
+    """For SQL, which reads more as a time than we do."""
+    found: dict[str, Any] = msgspec.to_builtins(asked)
+    for name in ("since", "until"):
+        if isinstance(found.get(name), str):
+            at = moment(found[name])
+            if at is None:
+                raise refused("milliseconds since 1970, or ISO 8601", ("filter", name), "invalid_value")
+            found[name] = at.isoformat()
+    return found
 
 
 def _by(exchange: Exchange) -> ByKey:

@@ -86,8 +86,11 @@ def _utf8(body: bytes) -> None:
 
 
 def _malformed(wrong: Exception, body: bytes) -> BadJson:
-    at = _BYTE.search(str(wrong))
-    return BadJson("the body is not valid JSON", offset=int(at[1]) if at else len(body))
+    said = str(wrong)
+    at = _BYTE.search(said)
+    # Of what follows the end msgspec tells the place after its first character.
+    past = 1 if "trailing characters" in said else 0
+    return BadJson("the body is not valid JSON", offset=int(at[1]) - past if at else len(body))
 
 
 def _look_closely(body: bytes) -> None:

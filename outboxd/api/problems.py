@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from outboxd.api.exchange import Exchange, Header, Reply, seconds
+from outboxd.api.exchange import Header, Reply, seconds
 from outboxd.errors import (
     Broken,
     DatabaseUnavailable,
@@ -27,7 +27,7 @@ _DRAINING = timedelta(seconds=5)
 _SECOND = timedelta(seconds=1)
 
 
-def reply(exchange: Exchange, error: Error) -> Reply:
+def reply(request_id: str, error: Error) -> Reply:
     wait = _retry_in(error)
     body = {
         "type": f"urn:outboxd:error:{error.code}",
@@ -36,7 +36,7 @@ def reply(exchange: Exchange, error: Error) -> Reply:
         "detail": _detail(error),
         "error": error.code,
         "message": _detail(error),
-        "requestId": exchange.request_id,
+        "requestId": request_id,
         **_members(error),
     }
     if wait is not None:

@@ -113,7 +113,7 @@ async def _read(exchange: Exchange, item: Raw, n: int, *, wait: bool) -> Incomin
 def _shown(exchange: Exchange, each: _Item | Error, published: Iterator[Published]) -> Any:
     if isinstance(each, _Item):
         return msgspec.structs.replace(next(published), status=201)
-    problem = msgspec.json.decode(problems.reply(exchange, each).body)
+    problem = msgspec.json.decode(problems.reply(exchange.request_id, each).body)
     kept = ("status", "error", "message", "issues", "errors", "eventId", "requiredScopes")
     return {name: problem[name] for name in kept if name in problem}
 

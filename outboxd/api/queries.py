@@ -65,14 +65,20 @@ def time(exchange: Exchange, name: str) -> datetime | None:
     given = exchange.query.get(name)
     if given is None:
         return None
+    at = moment(given)
+    if at is None:
+        raise refused(name, "milliseconds since 1970, or ISO 8601 from 1970 on")
+    return at
+
+
+def moment(given: str) -> datetime | None:
+    """The time that the text says; None if it says none."""
     if given.isascii() and given.isdigit() and len(given) <= 15 and int(given) <= _LAST_EPOCH:
         return _EPOCH + timedelta(milliseconds=int(given))
     try:
         # A `+` that was not escaped arrives as a blank.
         at = datetime.fromisoformat(given.replace(" ", "+") if "T" in given else given)
     except ValueError:
-        raise refused(name, "milliseconds since 1970, or ISO 8601") from None
+        return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    if not 1970 <= at.year <= 9999:
-        raise refused(name, "from 1970 on")
-    return at
+    return at if 1970 <= at.year <= 9999 else None

@@ -22,8 +22,13 @@ class Ready:
     def __init__(self) -> None:
         self.draining = False
         self.found = {"database": "ok", "ingest": "ok"}
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.asked = asyncio.Semaphore(0)
 
     async def checks(self) -> dict[str, str]:
+        self.asked.release()
+        await self.answers.wait()
         return self.found
 
 

@@ -79,7 +79,8 @@ async def test_events_are_found_by(query: dict[str, Any], found: int, db: Databa
     "query",
     [
         {"limit": "0"}, {"limit": "201"}, {"limit": "x"}, {"cursor": "!"}, {"cursor": "QUJD"},
-        {"order": "up"}, {"include": "all"}, {"since": "yesterday"}, {"nonsense": "1"}, {"hasFailedJob": "yes"},
+        {"order": "up"}, {"include": "all"}, {"since": "yesterday"}, {"nonsense": "1"},
+        {"hasFailedJob": "yes"},
         {"subject": ""}, {"eventType": ",".join("a" * 21)},
     ],
 )  # fmt: skip
