@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from outboxd.bench.report import Budget, Report, Result
 
+OURS = "outboxd"
 PEERS = ("procrastinate", "pgqueuer")
 
 
@@ -83,5 +84,5 @@ def missed(budgets: Iterable[Budget]) -> list[str]:
 
 
 def unmeasured(results: Iterable[Result]) -> list[str]:
-    """What this run could not measure, with the reason."""
-    return [f"{r.measure} of {r.system}: {r.why}" for r in results if not r.values]
+    """Which figures of ours this run could not take, with the reason. Peers may be missing."""
+    return [f"{r.measure} ({r.why})" for r in results if not r.values and r.system == OURS]

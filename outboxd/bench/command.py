@@ -40,6 +40,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     document: bytes
     missed: tuple[str, ...]
+    """Budgets that do not hold, and figures of ours that could not be taken."""
 
 
 async def run(asked: Asked, say: Say) -> Done:
@@ -55,7 +56,7 @@ async def run(asked: Asked, say: Say) -> Done:
     return Done(
         table=report.table(found),
         document=report.document(found),
-        missed=tuple(budgets.missed(found.budgets)),
+        missed=(*budgets.missed(found.budgets), *budgets.unmeasured(found.results)),
     )
 
 

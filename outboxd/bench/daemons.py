@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 
+from outboxd.bench import tenants
 from outboxd.bench.ground import NotMeasuredError
 
 _WITHIN = 20.0
@@ -59,7 +60,8 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def _running(dsn: str, *said: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
-    given = {"OUTBOXD_DATABASE_URL": dsn, "OUTBOXD_LOG_LEVEL": "warning", **(environ or {})}
+    given = {"OUTBOXD_DATABASE_URL": dsn, "OUTBOXD_LOG_LEVEL": "warning"}
+    given |= {"OUTBOXD_WORKER_QUEUES": tenants.QUEUE, **(environ or {})}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OUTBOXD_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "outboxd", *said, env=kept | given, stdout=DEVNULL, stdin=DEVNULL

@@ -17,7 +17,7 @@ CLIENTS = (32, 64)
 _MODES = ("off", "gated", "always")
 _SLOW_CLIENTS = 16
 _SLOW_SECONDS = 0.3
-_PUBLISH = f"select outbox.publish('{tenants.EVENT}', '{PAYLOAD}', '%s'){{told}};\n"
+_PUBLISH = f"select outbox.publish('{tenants.EVENT}', '{PAYLOAD}', '%s')%s;\n"
 _TOLD = ", pg_notify('outbox_pending', '')"
 
 
@@ -26,13 +26,13 @@ async def _single(ground: Ground, system: str) -> Mapping[str, float]:
     found = {}
     for clients in CLIENTS:
         for mode in _MODES:
-            found[f"gate {clients} {mode}"] = await _mode(ground, mode, clients, "{publish}")
+            found[f"gate {clients} {mode}"] = await _mode(ground, mode, clients, "%s")
     return found
 
 
 async def _slow(ground: Ground, system: str) -> Mapping[str, float]:
     """Producers that hold their transactions for 300 ms: against as many as could be, if nobody waited."""
-    script = "begin;\n{publish}\\sleep 300 ms\ncommit;\n"
+    script = "begin;\n%s\\sleep 300 ms\ncommit;\n"
     ideal = _SLOW_CLIENTS / _SLOW_SECONDS
     return {f"gate slow {mode}": await _mode(ground, mode, _SLOW_CLIENTS, script) / ideal for mode in _MODES}
 
@@ -44,10 +44,10 @@ async def _mode(ground: Ground, mode: str, clients: int, script: str) -> float:
             name = conn.info.dbname
             setting = "gated" if mode == "gated" else "off"
             conn.execute(f"alter database \"{name}\" set outbox.notify = '{setting}'")
-        publish = (_PUBLISH % project).format(told=_TOLD if mode == "always" else "")
+        publish = _PUBLISH % (project, _TOLD if mode == "always" else "")
         async with daemons.work(dsn):
             ground.checkpoint()
-            return await _pgbench(dsn, clients, script.format(publish=publish), ground.size.seconds)
+            return await _pgbench(dsn, clients, script % publish, ground.size.seconds)
 
 
 async def _pgbench(dsn: str, clients: int, script: str, seconds: float) -> float:

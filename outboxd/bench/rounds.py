@@ -7,7 +7,6 @@ from outboxd.bench import budgets, host
 from outboxd.bench.ground import Ground, NotMeasuredError
 from outboxd.bench.measure import Measure
 from outboxd.bench.report import Report, Result
-from outboxd.errors import Error
 
 Say = Callable[[str], None]
 
@@ -66,12 +65,14 @@ async def _measured(ground: Ground, measure: Measure, rounds: int, say: Say) -> 
 
 
 async def _once(ground: Ground, measure: Measure, system: str, tally: _Tally) -> None:
-    """A system that fails once is n/a with its reason, and is not asked again."""
+    """A system that fails once, in whatever way, is n/a with its reason, and is not asked again."""
     ground.checkpoint()
     try:
         tally.add(await measure.take(ground, system))
-    except (NotMeasuredError, Error, OSError) as failed:
-        tally.why, tally.values = str(failed) or type(failed).__name__, {}
+    except NotMeasuredError as failed:
+        tally.why, tally.values = str(failed), {}
+    except Exception as failed:  # noqa: BLE001 - the other measures are worth having
+        tally.why, tally.values = f"{type(failed).__name__}: {failed}", {}
 
 
 def _last(tally: _Tally) -> str:
