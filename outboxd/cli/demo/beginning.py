@@ -55,7 +55,7 @@ async def business(world: World, step: Step) -> None:
         await tenants.allow_egress(conn, world.operator, world.project, on=True)
     step.saw(
         f"a shop's tables; its login {shop.LOGIN} may publish and nothing else",
-        *(f"{pattern:<11}→ {handler}" for pattern, _, handler in _ROUTES),
+        *(f"{pattern:<10} → {handler}" for pattern, _, handler in _ROUTES),
     )
 
 

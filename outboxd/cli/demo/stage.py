@@ -3,6 +3,7 @@
 ✓ first keys      team and project `default`, one key each for a program and an operator     12 ms
 """
 
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ LIMIT = timedelta(seconds=20)
 """What a step may take."""
 
 _NAME = 18
-_SAW = 76
+_TOOK = 7
+_INDENT = 4 + _NAME + _TOOK + 2
 _DIM, _GREEN, _RED, _BOLD, _PLAIN = "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 
@@ -40,9 +42,10 @@ class Step:
 
 
 class Stage:
-    def __init__(self, to: TextIO, *, live: bool, colour: bool) -> None:
+    def __init__(self, to: TextIO, *, width: int | None, colour: bool) -> None:
+        """`width` of the terminal; None: there is none, and nothing is cut or drawn again."""
         self._to = to
-        self._live = live
+        self._width = width
         self._colour = colour
         self._started = time.monotonic()
         self.steps = 0
@@ -50,7 +53,7 @@ class Stage:
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
         """One step; what it raises is passed on when the line has been drawn."""
-        if self._live:
+        if self._width is not None:
             self._to.write(f"  · {name}")
             self._to.flush()
         started, step = time.monotonic(), Step()
@@ -81,10 +84,16 @@ class Stage:
         return span(time.monotonic() - self._started)
 
     def _over(self, mark: str, name: str, lines: Sequence[str], took: float) -> None:
-        clear = "\r\x1b[K" if self._live else ""
-        first, *more = lines
-        self.say(f"{clear}  {mark} {name:<{_NAME}}{first:<{_SAW}}{self.dim(f'{span(took):>9}')}")
-        self.say(*(" " * (_NAME + 4) + line for line in more))
+        clear = "" if self._width is None else "\r\x1b[K"
+        first, *more = self._wrapped(lines)
+        self.say(f"{clear}  {mark} {name:<{_NAME}}{self.dim(f'{span(took):>{_TOOK}}')}  {first}")
+        self.say(*(" " * _INDENT + line for line in more))
+
+    def _wrapped(self, lines: Sequence[str]) -> list[str]:
+        if self._width is None:
+            return list(lines)
+        room = max(self._width - _INDENT, _INDENT)
+        return [part for line in lines for part in textwrap.wrap(line, room) or [""]]
 
     def _tinted(self, tint: str, text: str) -> str:
         return f"{tint}{text}{_PLAIN}" if self._colour else text

@@ -1,6 +1,7 @@
 """The steps in their order, and how the demo ends."""
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -38,7 +39,8 @@ STEPS: tuple[tuple[str, Callable[[World, Step], Awaitable[None]]], ...] = (
 def tell(args: Args, config: Config, *, to: TextIO = sys.stdout) -> int:
     """The exit status. On a terminal it stays up after the last step, until Ctrl-C."""
     live = to.isatty()
-    stage = Stage(to, live=live, colour=args.colour)
+    width = shutil.get_terminal_size().columns if live else None
+    stage = Stage(to, width=width, colour=args.colour)
     # Whoever ends it gets everything put away, as after Ctrl-C.
     for other in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -56,7 +58,7 @@ def tell(args: Args, config: Config, *, to: TextIO = sys.stdout) -> int:
 
 def _told(stage: Stage, place: Place, *, stay: bool) -> int:
     stage.title("outboxd demo")
-    stage.say(stage.dim(f"all in {place.folder} and on loopback; nothing of it is left afterwards"), "")
+    stage.say(stage.dim(f"in {place.folder} and on loopback,"), stage.dim("gone afterwards"), "")
     with stage.step("Postgres") as step:
         step.saw(f"{place.start_postgres()}, embedded, durable, on a socket of its own")
     with asyncio.Runner() as runner:
