@@ -7,6 +7,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from outboxd.api.auth import Keys, Scopes
+from outboxd.api.backlogs import Backlogs
 from outboxd.api.bodies import Bodies
 from outboxd.api.cors import Cors
 from outboxd.api.doors import handle, route, unknown
@@ -21,7 +22,7 @@ from outboxd.egress import Egress
 from outboxd.loops.ingest import Ingest
 from outboxd.loops.wakes import Wakes
 
-EVERYWHERE = (RequestIds, Traces, SecurityHeaders, Problems, Gate, Cors)
+EVERYWHERE = (RequestIds, Traces, SecurityHeaders, Problems, Cors, Gate)
 """Outermost first. Behind them: path and method, which is Starlette's router and `doors`, then …"""
 BEHIND_THE_PATH = (Keys, Scopes, Bodies)
 
@@ -45,7 +46,8 @@ def build(
         wakes=wakes,
         readiness=readiness,
         keys=KeyRing(db),
-        waits=Waits(db, wakes),
+        waits=Waits(db, wakes, readiness),
+        backlogs=Backlogs(db, config.max_live_jobs),
         started=time.monotonic(),
         refresh=refresh,
     )

@@ -153,6 +153,7 @@ class Gate:
         self._api = api
         self._most = api.config.max_requests
         self._running = 0
+        telemetry.HTTP_IN_FLIGHT.set_function(lambda: self._running)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in PROBES:
@@ -166,12 +167,10 @@ class Gate:
             telemetry.HTTP_REFUSED_TOTAL.labels("full").inc()
             raise Overloaded("too many requests at once", timedelta(seconds=1))
         self._running += 1
-        telemetry.HTTP_IN_FLIGHT.set(self._running)
         try:
             await self._app(scope, receive, send)
         finally:
             self._running -= 1
-            telemetry.HTTP_IN_FLIGHT.set(self._running)
 
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/api/health", "/api/readiness"})

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from outboxd.api.backlogs import Backlogs
 from outboxd.api.keyring import KeyRing
 from outboxd.api.waits import Waits
 from outboxd.config import Config
@@ -57,6 +58,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     readiness: Readiness
     keys: KeyRing
     waits: Waits
+    backlogs: Backlogs
     started: float
     """`time.monotonic()` at the start."""
     refresh: Refresh

@@ -41,34 +41,33 @@ class KeyRing:
         asking = self._asking.get(digest)
         if asking is None:
             asking = self._asking[digest] = asyncio.create_task(self._ask(digest))
-            asking.add_done_callback(lambda _: self._asking.pop(digest, None))
+            asking.add_done_callback(lambda done: self._answered(digest, done))
         return await asyncio.shield(asking)
 
     def drop(self, key: UUID | None) -> None:
         """Forgets the key; None: every one, since hints were lost."""
-        self._known = {
-            digest: known for digest, known in self._known.items() if key not in {None, known[1].id}
-        }
-        # An answer that is on its way may be older than the revocation: nobody new joins it.
+        self._known = {} if key is None else {d: k for d, k in self._known.items() if k[1].id != key}
+        # An answer that is on its way may be older than the revocation: nobody joins it or keeps it.
         self._asking.clear()
 
     async def _ask(self, digest: bytes) -> Found | None:
-        asked = self._asking.get(digest)
         async with self._db.connection() as conn:
             found = await keys.find(conn, digest)
-            if found is None or not found.live:
-                return found
-            if self._asking.get(digest) is asked:
-                self._remember(digest, found)
-            if found.unnoticed:
-                await self._notice(found)
+        if found is not None and found.live and found.unnoticed:
+            await self._notice(found)
         return found
 
-    def _remember(self, digest: bytes, found: Found) -> None:
+    def _answered(self, digest: bytes, done: asyncio.Task[Found | None]) -> None:
+        failed = done.cancelled() or done.exception() is not None
+        if self._asking.get(digest) is not done:
+            return
+        del self._asking[digest]
+        found = None if failed else done.result()
+        if found is None or not found.live:
+            return
         while len(self._known) >= _MOST:
             del self._known[next(iter(self._known))]
         lives = _SECONDS if found.lives is None else min(_SECONDS, found.lives)
-        self._known.pop(digest, None)
         self._known[digest] = (time.monotonic() + lives, found)
 
     async def _notice(self, found: Found) -> None:

@@ -57,7 +57,7 @@ async def one(exchange: Exchange) -> Reply:
     """POST /v1/events: 201 after COMMIT, also for a duplicate."""
     wait = _wait(exchange)
     incoming = await wire.incoming(exchange, exchange.body, watched=wait)
-    [outcome] = await exchange.api.ingest.publish([incoming])
+    [outcome] = await _stored(exchange, [incoming])
     if outcome.status != 201:
         raise outcome.refusal()
     [published] = await _published(exchange, [_Item(incoming, outcome)], wait=wait)
@@ -70,7 +70,7 @@ async def batch(exchange: Exchange) -> Reply:
     if _LENIENT.search(exchange.headers.get(b"prefer", b"")):
         return await _lenient(exchange, wait=wait)
     made = [await _read(exchange, item, n, wait=wait) for n, item in enumerate(exchange.body)]
-    outcomes = await exchange.api.ingest.publish(made)
+    outcomes = await _stored(exchange, made)
     for outcome in outcomes:
         if outcome.status != 201:
             raise outcome.refusal()
@@ -96,7 +96,7 @@ async def _lenient(exchange: Exchange, *, wait: bool) -> Reply:
 async def _alone(exchange: Exchange, item: Raw, n: int, *, wait: bool) -> _Item | Error:
     try:
         incoming = await _read(exchange, item, n, wait=wait)
-        [outcome] = await exchange.api.ingest.publish([incoming])
+        [outcome] = await _stored(exchange, [incoming])
     except Error as refused:
         return refused
     return _Item(incoming, outcome) if outcome.status == 201 else outcome.refusal()
@@ -108,6 +108,11 @@ async def _read(exchange: Exchange, item: Raw, n: int, *, wait: bool) -> Incomin
     except msgspec.ValidationError as wrong:
         raise invalid(wrong, (str(n),)) from None
     return await wire.incoming(exchange, event, (str(n),), watched=wait)
+
+
+async def _stored(exchange: Exchange, unit: list[Incoming]) -> list[Outcome]:
+    await exchange.api.backlogs.admit({event.project_id for event in unit})
+    return await exchange.api.ingest.publish(unit)
 
 
 def _shown(exchange: Exchange, each: _Item | Error, published: Iterator[Published]) -> Any:

@@ -6,6 +6,7 @@ waiter up to that half second.
 
 import asyncio
 from datetime import timedelta
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -22,10 +23,15 @@ LONGEST = timedelta(seconds=30)
 _LOOK_EVERY = 0.5
 
 
-class Waits:
-    """Setting `closing` ends every wait, when the process drains."""
+class Process(Protocol):
+    draining: bool
 
-    def __init__(self, db: Database, wakes: Wakes) -> None:
+
+class Waits:
+    """Setting `closing` ends every wait; a process that drains sets it."""
+
+    def __init__(self, db: Database, wakes: Wakes, process: Process) -> None:
+        self._process = process
         self.closing = asyncio.Event()
         self._db = db
         self._wakes = wakes
@@ -81,6 +87,8 @@ class Waits:
         """Heals lost hints; lives while somebody waits."""
         while self._events:
             await asyncio.sleep(_LOOK_EVERY)
+            if self._process.draining:
+                self.closing.set()
             asked = set(self._events)
             for job in asked - await self._still_open(asked):
                 for event in self._events.get(job, ()):

@@ -247,3 +247,25 @@ async def test_a_paused_queue_shows_in_the_transport(db: Database, conn: Conn) -
         running["generationJob"]["transport"],
         paused["generationJob"]["transport"],
     )
+
+
+@pytest.mark.proves("I8")
+async def test_a_project_with_too_many_waiting_jobs_is_told_to_slow_down(db: Database, conn: Conn) -> None:
+    tenant, other = await seed.tenant(conn), await seed.tenant(conn, "other")
+    await seed.route(conn, "*", "q", handler="h")
+    async with serving(db, other.key, MAX_LIVE_JOBS="3") as before:
+        for key in ("a", None, None):
+            await before.http.post("/v1/events", json={"eventType": "a", "orderingKey": key})
+        await conn.execute("select outbox.sequence(array[%s]::uuid[])", [other.project])
+        await conn.execute("select outbox.place(%s)", [other.project])
+    async with serving(db, other.key, MAX_LIVE_JOBS="3") as served:
+        full = await served.http.post("/v1/events", json={"eventType": "a"})
+        async with served.client(tenant.key) as neighbour:
+            free = await neighbour.post("/v1/events", json={"eventType": "a"})
+
+    assert (503, "Overloaded", "5") == (
+        full.status_code,
+        problem(full)["error"],
+        full.headers["retry-after"],
+    )
+    assert 201 == free.status_code
