@@ -35,7 +35,7 @@ Prepare = Literal["on", "off", "auto"]
 _GRACE = timedelta(seconds=1)
 _AFTER = 5  # uses of a statement before it is prepared, psycopg's own measure
 _TIMES = 3
-_FRESH = 1.0
+_FRESH = 30.0
 _MS = timedelta(milliseconds=1)
 _POOLED = (psycopg.errors.DuplicatePreparedStatement, psycopg.errors.InvalidSqlStatementName)
 
