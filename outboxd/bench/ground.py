@@ -38,7 +38,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     batch: int = 100
 
 
-QUICK = Size(jobs=20_000, slow_jobs=1_000, cost_jobs=5_000, seconds=5, held=15, pick_ups=100, idle=20)
+QUICK = Size(jobs=20_000, slow_jobs=1_000, cost_jobs=5_000, seconds=5, held=15, pick_ups=100, idle=30)
 
 
 class Ground:

@@ -10,7 +10,7 @@ from outboxd.bench import daemons, tenants
 from outboxd.bench.ground import PAYLOAD, Ground
 from outboxd.bench.measure import Measure
 
-_SETTLED_DOWN = 6.0
+_SETTLED_DOWN = 10.0
 """Seconds until the polls have become rare."""
 _COUNT = "select xact_commit + xact_rollback from pg_stat_database where datname = %s"
 _MIB = 2**20
