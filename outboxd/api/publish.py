@@ -213,7 +213,7 @@ def _event(incoming: Incoming, outcome: Outcome) -> Event:
     return Event(
         id=incoming.id,
         project_id=incoming.project_id,
-        team_id=incoming.team_id or incoming.project_id,
+        team_id=incoming.team_id,
         server_session_id=incoming.session_id,
         source_adapter=incoming.adapter,
         source_event_id=incoming.source_event_id,

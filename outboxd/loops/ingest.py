@@ -121,16 +121,19 @@ class Ingest:
     async def run(self, stop: asyncio.Event) -> None:
         """Commits until `stop` is set; then what is queued is committed and answered, the rest refused."""
         await self._measure()
-        async with asyncio.TaskGroup() as tasks:
-            clock = tasks.create_task(self._keep_time())
-            committer = tasks.create_task(self._commit_all())
-            await stop.wait()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                clock = tasks.create_task(self._keep_time())
+                committer = tasks.create_task(self._commit_all())
+                await stop.wait()
+                self._closed = True
+                self._something.set()
+                await asyncio.wait({committer}, timeout=self._drain)
+                clock.cancel()
+                committer.cancel()
+        finally:
             self._closed = True
-            self._something.set()
-            await asyncio.wait({committer}, timeout=self._drain)
-            clock.cancel()
-            committer.cancel()
-        self._refuse_rest()
+            self._refuse_rest()
 
     async def _commit_all(self) -> None:
         while not self._closed or self._queue:
@@ -189,7 +192,8 @@ class Ingest:
                 await self._store(group[half:])
                 return
             self._failed(group, failed)
-        except asyncio.CancelledError:
+        except BaseException:
+            # Cancelled, or a defect of ours: whoever waits must not wait for ever.
             for unit in group:
                 unit.fail(DatabaseUnavailable(_UNKNOWN, outcome="unknown"))
             raise

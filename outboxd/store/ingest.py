@@ -24,11 +24,11 @@ class Incoming(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One event on its way in: `outbox.incoming`, without the two numbers a group gives it."""
 
     id: UUID
+    team_id: UUID
     project_id: UUID
     type: str
     adapter: str
     payload: Raw
-    team_id: UUID | None = None
     session_id: UUID | None = None
     content_session_id: str | None = None
     platform_source: str | None = None

@@ -48,6 +48,7 @@ async def running(db: Database, **bounds: Any) -> AsyncIterator[Ingest]:
 
 def event(ingest: Ingest, tenant: seed.Tenant, **given: Any) -> Incoming:
     fields = {
+        "team_id": tenant.team,
         "project_id": tenant.project,
         "key_id": tenant.key_id,
         "type": "order.paid",
