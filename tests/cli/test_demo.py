@@ -72,16 +72,14 @@ def test_an_interrupted_demo_leaves_nothing_behind(environ: dict[str, str], how:
 
 def test_on_a_terminal_it_stays_up_until_ctrl_c(environ: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
-    running = subprocess.Popen(
-        COMMAND, env={**environ, "COLUMNS": "80"}, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
-    )
-    os.close(theirs)
-    shown = read_until(ours, "curl -s")
-    shown += read_until(ours, "-d '")
-    assert running.poll() is None
-    running.send_signal(signal.SIGINT)
-    assert "Putting everything away" in read_until(ours, "away")
-    assert 0 == running.wait(30)
+    narrow = {**environ, "COLUMNS": "80"}
+    with subprocess.Popen(COMMAND, env=narrow, stdin=theirs, stdout=theirs, stderr=theirs) as running:
+        os.close(theirs)
+        shown = read_until(ours, "-d '")
+        assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        read_until(ours, "Putting everything away.")
+        assert 0 == running.wait(30)
     os.close(ours)
     drawn = [line.rpartition("\x1b[K")[2] for line in shown.split("\r\n") if "-H" not in line]
     assert [] == [line for line in drawn if len(re.sub(r"\x1b\[[0-9;]*m", "", line)) > 80]

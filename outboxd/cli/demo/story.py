@@ -17,6 +17,8 @@ from outboxd.config import Config
 from outboxd.db.pool import Database
 from outboxd.errors import Error
 
+_LOOK = 1.0
+
 STEPS: tuple[tuple[str, Callable[[World, Step], Awaitable[None]]], ...] = (
     ("schema", beginning.schema),
     ("first keys", beginning.keys),
@@ -79,7 +81,7 @@ async def _acted(stage: Stage, place: Place, *, stay: bool) -> int:
 
 
 async def _stayed(stage: Stage, world: World) -> None:
-    """Until Ctrl-C. What is posted meanwhile is seen to arrive."""
+    """Until Ctrl-C, or a process of ours ends. What is posted meanwhile is seen to arrive."""
 
     def arrived(call: Call) -> None:
         stage.say(f"  webhook  {call.type}  {call.id}")
@@ -88,7 +90,9 @@ async def _stayed(stage: Stage, world: World) -> None:
     stage.say("", *_invitation(world, event["eventType"]), "")
     world.receiver.on_call = arrived
     try:
-        await asyncio.Event().wait()
+        while True:
+            world.place.check_alive()
+            await asyncio.sleep(_LOOK)
     except asyncio.CancelledError:
         stage.say("", "  Putting everything away.")
 
