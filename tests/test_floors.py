@@ -33,7 +33,7 @@ HEIGHT = {name: height for height, line in enumerate(FLOORS) for name in line}
 HOMES = {"httpx": "egress", "prometheus_client": "telemetry"}
 
 # Gives the server's programs what they inherit; no setting of ours is read there.
-INHERITING = {"db.binaries"}
+INHERITING = {"db.binaries", "bench.daemons"}
 
 LONGEST_MODULE = 320
 LONGEST_FUNCTION = 40

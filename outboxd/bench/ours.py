@@ -9,7 +9,7 @@ import structlog
 
 from outboxd import __version__
 from outboxd.bench import tenants
-from outboxd.bench.loop import run
+from outboxd.daemon.pace import run
 from outboxd.db import migrate
 from outboxd.db.pool import Database
 from outboxd.loops.wakes import Wakes

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from outboxd import config as settings
 from outboxd.api import app as api
 from outboxd.api.server import Server, serving
-from outboxd.bench.loop import run
+from outboxd.daemon.pace import run
 from outboxd.db.pool import Database
 from outboxd.egress import Egress
 from outboxd.loops.ingest import Ingest

@@ -7,17 +7,17 @@
     web        the HTTP server, and the listener for metrics
     signals    SIGTERM drains, a second one hurries
     systemd    what the supervisor is told
+    pace       which event loop, and how rarely the garbage collector looks
     private    `up`: a Postgres of its own, first keys, a data directory
 
 A crash of one loop ends the process with status 1: a supervisor starts it again, and half a
 process helps nobody. A database that is away is no crash: every loop waits for it.
 """
 
-import asyncio
-
 from outboxd.config import Config
+from outboxd.daemon import pace
 from outboxd.daemon.private import up
-from outboxd.daemon.process import Process, loop_factory
+from outboxd.daemon.process import Process
 from outboxd.telemetry import configure_logging
 
 __all__ = ["serve", "up", "work"]
@@ -36,5 +36,4 @@ def work(config: Config, *, until_empty: bool = False) -> int:
 def _run(config: Config, *, until_empty: bool = False) -> int:
     configure_logging(config)
     process = Process(config, until_empty=until_empty)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(process.run())
+    return pace.run(process.run())

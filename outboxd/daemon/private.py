@@ -3,7 +3,6 @@
 data directory ─▶ Postgres (our child) ─▶ migrate ─▶ first keys, once ─▶ api and work
 """
 
-import asyncio
 import json
 import os
 import sys
@@ -16,8 +15,8 @@ import structlog
 
 from outboxd.config import Config
 from outboxd.config.kinds import SealKey, Secret
-from outboxd.daemon import parts
-from outboxd.daemon.process import Process, loop_factory
+from outboxd.daemon import pace, parts
+from outboxd.daemon.process import Process
 from outboxd.db import migrate
 from outboxd.db.embedded import Embedded
 from outboxd.errors import ConfigError
@@ -39,8 +38,7 @@ def up(config: Config, *, told: TextIO = sys.stdout) -> int:
         server = Embedded(config.data, programs=config.pg_bin, user=config.pg_user)
         config = _own(config, server.start())
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            return runner.run(_run(config, server, told))
+        return pace.run(_run(config, server, told))
     finally:
         if server is not None:
             server.stop()
