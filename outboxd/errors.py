@@ -100,7 +100,7 @@ class Error(Exception):
         super().__init__(detail)
         self.detail = detail
         self.code = code or type(self).code
-        self.retry_in = retry_in or type(self).retry_in
+        self.retry_in = type(self).retry_in if retry_in is None else retry_in
         self.members = {name: value for name, value in members.items() if value is not None}
 
 

@@ -25,8 +25,6 @@ from outboxd.loops.sequencer import Sequencer
 from outboxd.loops.sweeper import Sweeper
 from outboxd.loops.wakes import Wakes
 from outboxd.loops.worker import Worker
-from outboxd.model.contract import Handler
-from outboxd.store import workers
 from outboxd.store.workers import Offer
 
 
@@ -114,44 +112,37 @@ def app(config: Config) -> App | None:
     return None if config.app is None else python.load(config.app)
 
 
-async def worker(parts: Parts, given: App | None) -> Worker:
+def worker(parts: Parts, given: App | None) -> Worker:
     """Knows our handlers, the user's, and the SQL functions that an operator declared."""
     config = parts.config
-    async with parts.db.transaction() as conn:
-        names = await workers.sql_handlers(conn)
-        for queue, handler in sorted(python.queues(given).items()) if given is not None else ():
-            await workers.open_queue(conn, queue, handler)
     known = registry(
         [deliver.handler(parts.db, parts.egress, config)] if checks.delivers(config) else [],
-        python.handlers(given) if given is not None else [],
-        sql.handlers(names),
+        [] if given is None else python.handlers(given),
     )
     return Worker(
         parts.db,
         parts.wakes,
         known,
-        _offer(config, known),
+        _offer(config),
         dsn=parts.dsn,
         listener=parts.listener,
         threads=config.worker_threads,
         writers=max(1, config.pool_max - 4),
+        queues=None if given is None else python.queues(given),
+        declared=sql.declared,
         drain=config.drain,
         net_timeout=config.net_timeout,
     )
 
 
-def _offer(config: Config, known: dict[str, Handler]) -> Offer:
+def _offer(config: Config) -> Offer:
     host = socket.gethostname()
     return Offer(
         name=f"{host}:{os.getpid()}"[:120],
-        handlers=tuple(known),
         queues=config.worker_queues or None,
         host=host,
         pid=os.getpid(),
         version=__version__,
         slots=config.worker_slots,
         beat=config.beat,
-        writes=tuple(handler.name for handler in known.values() if handler.writes),
-        open=tuple(handler.name for handler in known.values() if handler.open),
     )
-

@@ -110,7 +110,7 @@ class Process:
         """Booted: everything runs until the process should end, and is put away in order."""
         working, putting_away = None, asyncio.Event()
         if self._works:
-            self._worker = await parts.worker(made, self._app)
+            self._worker = parts.worker(made, self._app)
             working = self._started(group, "worker", self._worker.run(self._ending.stop, self._ending.hurry))
         ingesting = self._started(group, "ingest", made.ingest.run(putting_away))
         poll = parts.poll(made, self._worker)

@@ -30,6 +30,8 @@ begin
       from outbox.look(p_worker, null, null, 32) s order by -ln(1 - random()) / s.want);
   end if;
   v_spots := outbox.claim_room(v_worker, v_spots, v_now);
+  -- A claim begins once its room was counted: what was settled before that has ended before this begins.
+  v_now := outbox.clock();
   -- Half of it for each kind when both wait; the odd one is drawn, or a claim of one would starve a kind.
   v_keyed := case when exists (select from unnest(v_spots) s where s.lane > 0)
     then floor(p_limit / 2.0 + random()) else p_limit end;

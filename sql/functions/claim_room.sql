@@ -15,8 +15,9 @@ declare
 begin
   v_gated := array(select g.queue_id from outbox.gates g where g.queue_id = any (v_queues)
     order by g.queue_id for update skip locked);
-  with room as (
-    select q.id, q.per_worker, least(q.lease_size,
+  -- Materialized: what holds for a queue is found once, and not for each of its spots.
+  with room as materialized (
+    select q.id, outbox.paused_shares(q.id, p_now) as paused, least(q.lease_size,
       -- `case`, because the sum is taken even where what it is taken from is null; and dead leases add up.
       case when q.concurrency is not null then q.concurrency - (
         select coalesce(sum(cardinality(l.job_ids)), 0) from outbox.leases l where l.queue_id = q.id) end,
@@ -35,9 +36,8 @@ begin
       else ceil(r.n * s.want / sum(s.want) over queue) end as part
     from unnest(p_spots) with ordinality s(queue_id, lane, priority, run_at, want, at)
     join room r on r.id = s.queue_id
-    where cardinality(outbox.paused_shares(s.queue_id, p_now)) = 0 or s.lane = 0 or not exists (
-      select from outbox.projects p where p.number = s.lane
-        and p.id = any (outbox.paused_shares(s.queue_id, p_now)))
+    where cardinality(r.paused) = 0 or s.lane = 0 or not exists (
+      select from outbox.projects p where p.number = s.lane and p.id = any (r.paused))
     window queue as (partition by s.queue_id)
   ), given as (
     select a.*, least(a.part, a.room - coalesce(sum(a.part) over (

@@ -1,0 +1,112 @@
+"""The chores, as a list."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from outboxd import telemetry
+from outboxd.config import Config
+from outboxd.db import faults
+from outboxd.db.link import Link, reachable
+from outboxd.db.pool import Database
+from outboxd.loops.partitions import Partitions
+from outboxd.loops.sweeper import Chore
+from outboxd.loops.wakes import Wakes
+from outboxd.store import chores as store
+from outboxd.store import jobs, queues
+from outboxd.store.queues import Conn
+
+log = structlog.get_logger()
+
+_SECOND = timedelta(seconds=1)
+_MINUTE = timedelta(minutes=1)
+_TEN_MINUTES = timedelta(minutes=10)
+_PATIENCE = timedelta(seconds=30)
+"""Of a statement of upkeep."""
+_REAPED = 20
+_STAGED = 1000
+_EXPIRED = 1000
+_KEYS = 5000
+_WORKERS_KEPT = timedelta(days=1)
+_VACUUM = timedelta(minutes=10)
+_HOT = ("ready", "later", "leases", "lanes", "pending")
+
+
+def chores(db: Database, wakes: Wakes, config: Config, direct: str) -> tuple[Chore, ...]:
+    """All that a process does, whatever its role. `direct` is the DSN past any pooler."""
+    upkeep = Upkeep(db, wakes, config, direct)
+    partitions = Partitions(direct, config)
+    return (
+        Chore(name="reap", interval=_SECOND, once=upkeep.reap, full=_REAPED, asked=True),
+        Chore(name="stage", interval=_SECOND, once=upkeep.stage, full=_STAGED, asked=True),
+        Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS),
+        Chore(name="retention", interval=_TEN_MINUTES, once=upkeep.retention, full=_EXPIRED),
+        Chore(name="partitions_make", interval=_TEN_MINUTES, once=partitions.make),
+        Chore(name="partitions_drop", interval=_TEN_MINUTES, once=partitions.drop, limit=_TEN_MINUTES),
+        Chore(name="vacuum", interval=_MINUTE, once=upkeep.vacuum, limit=_VACUUM),
+    )
+
+
+class Upkeep:
+    """The body of each chore: one run, in transactions of its own."""
+
+    def __init__(self, db: Database, wakes: Wakes, config: Config, direct: str) -> None:
+        self._db = db
+        self._wakes = wakes
+        self._dead_days = config.dead_days
+        self._direct = reachable(direct, config.net_timeout, "outboxd upkeep")
+
+    async def reap(self) -> int:
+        """Takes back what dead workers held."""
+        async with self._db.transaction(_PATIENCE) as conn:
+            rescued = await jobs.reap(conn, _REAPED)
+            woken = await store.queues_of(conn, {each.job_id for each in rescued})
+        if rescued:
+            telemetry.RESCUED_TOTAL.inc(len(rescued))
+            log.warning("jobs rescued", jobs=len(rescued), workers=len({each.worker_id for each in rescued}))
+            self._wakes.committed(
+                {each.queue: each.handler for each in woken}, jobs=[each.job_id for each in rescued]
+            )
+        # Full is a matter of leases; whatever was found, there may be more.
+        return _REAPED if rescued else 0
+
+    async def stage(self) -> int:
+        """Makes ready what has become due."""
+        due = await self._db.run(lambda conn: queues.stage(conn, _STAGED), _PATIENCE)
+        if due:
+            self._wakes.committed({each.queue: each.handler for each in due})
+        return sum(each.n for each in due)
+
+    async def expire(self) -> int:
+        """Ends what nobody may start any more, and drops keys that no longer count."""
+        ended = await self._run(lambda conn: jobs.expire(conn, _EXPIRED))
+        forgotten = await self._run(lambda conn: store.forget_event_keys(conn, _KEYS))
+        return _KEYS if ended >= _EXPIRED else max(ended, forgotten)
+
+    async def retention(self) -> int:
+        """Lets old dead letters go, and rows of workers that died."""
+        purged = await self._run(lambda conn: store.purge_dead(conn, self._dead_days, _EXPIRED))
+        gone = await self._run(lambda conn: store.forget_workers(conn, _WORKERS_KEPT, _EXPIRED))
+        return max(purged, gone)
+
+    async def vacuum(self) -> int:
+        """Sweeps hot tables between the turns of autovacuum, unless a snapshot makes it pointless."""
+        async with self._db.connection(_PATIENCE) as conn:
+            tables = await store.dirty(conn, _HOT)
+            if not tables or await store.pinned(conn):
+                return 0
+        with faults.translated():
+            async with await Link.connect(self._direct, autocommit=True, row_factory=dict_row) as conn:
+                conn.silence = _VACUUM
+                for table in tables:
+                    name = sql.Identifier("outbox", table)
+                    await conn.execute(
+                        sql.SQL("vacuum (skip_locked, index_cleanup on, truncate off) {}").format(name)
+                    )
+        return len(tables)
+
+    async def _run(self, body: Callable[[Conn], Awaitable[int]]) -> int:
+        return await self._db.run(body, _PATIENCE)
