@@ -120,13 +120,16 @@ class Spots:
         quanta = _quanta(shares, limit, sizes)
         open_ = list(shares)
         while limit > 0 and open_:
-            for share in tuple(open_):
+            turn, open_ = open_, []
+            for share in turn:
+                if limit <= 0:
+                    return
                 spot = share.spot
                 group = self._group(spot.handler)
                 room = min(limit, sizes[spot.queue_id], rooms.get(group, limit))
                 if room <= 0:
-                    open_.remove(share)
                     continue
+                open_.append(share)
                 if share.credit < 1:
                     share.credit += quanta[spot.queue_id] * spot.weight
                 n = min(int(share.credit), room)
