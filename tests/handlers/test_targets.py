@@ -136,6 +136,23 @@ async def test_receivers_are_fixed_at_publish_and_the_address_is_read_at_send(
     assert "1" == moved.got[0].headers["x-new"]
 
 
+async def test_a_longer_time_given_meanwhile_is_had(post: Desk) -> None:
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.request(reader)
+        await asyncio.sleep(1.3)
+        writer.write(desk.NOTHING)
+
+    async with serving(act) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        endpoint = await post.endpoint(url, timeoutMs=1000)
+        job = await post.delivery()
+        await post.change(endpoint, url=url, timeoutMs=5000)
+        async with post.at_work():
+            attempt = await post.crew.attempt(job)
+
+    assert "completed" == attempt["outcome"]
+
+
 @proves("D3")
 async def test_the_attempt_is_on_record_before_the_call(post: Desk, target: Target) -> None:
     seen: list[Any] = []
