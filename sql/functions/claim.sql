@@ -14,7 +14,7 @@ as $$
 declare
   v_worker outbox.workers := outbox.live_worker(p_worker);
   v_now timestamptz := outbox.clock();
-  v_spots outbox.spot[] := p_spots;
+  v_spots outbox.spot[];
   v_keyed int;
   v_taken outbox.ready[];
 begin
@@ -22,22 +22,15 @@ begin
   if p_limit is null or p_limit not between 1 and 500 then
     perform outbox.refuse(400, 'p_limit: 1 to 500');
   end if;
-  if v_spots is null then
-    -- By weight, in an order that is drawn by weight: a first spot that is never empty starves nobody.
-    v_spots := array(select row(s.queue_id, s.lane, s.priority, s.run_at,
-        case when s.lane = 0 then p_limit
-          else ceil(p_limit * s.want::numeric / sum(s.want) filter (where s.lane > 0) over ()) end)::outbox.spot
-      from outbox.look(p_worker, null, null, 32) s order by -ln(1 - random()) / s.want);
-  end if;
-  v_spots := outbox.claim_room(v_worker, v_spots, v_now);
-  -- A claim begins once its room was counted: what was settled before that has ended before this begins.
-  v_now := outbox.clock();
-  -- Half of it for each kind when both wait; the odd one is drawn, or a claim of one would starve a kind.
-  v_keyed := case when exists (select from unnest(v_spots) s where s.lane > 0)
-    then floor(p_limit / 2.0 + random()) else p_limit end;
   -- A round that met only jobs past their time has ended them: the next one sees what stood behind.
   for v_round in 1 .. 10 loop
+    v_spots := outbox.claim_room(v_worker, coalesce(p_spots, outbox.own_spots(p_worker, p_limit)), v_now);
+    -- A claim begins once its room was counted: what was settled before that has ended before this begins.
+    v_now := outbox.clock();
     exit when cardinality(v_spots) = 0;
+    -- Half of it for each kind when both wait; the odd one is drawn, or a claim of one would starve a kind.
+    v_keyed := case when exists (select from unnest(v_spots) s where s.lane > 0)
+      then floor(p_limit / 2.0 + random()) else p_limit end;
     v_taken := outbox.claim_lanes(v_spots, v_keyed, v_now);
     v_taken := v_taken || outbox.claim_ready(v_spots, p_limit - cardinality(v_taken), v_now);
     if cardinality(v_taken) = 0 and v_keyed < p_limit then
