@@ -16,6 +16,7 @@ from outboxd.cli import (
     daemons,
     dead,
     demo,
+    drill,
     endpoints,
     events,
     handlers,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers,
-    events, jobs, dead, queues, workers, bench, version,
+    events, jobs, dead, queues, workers, bench, drill, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

@@ -79,9 +79,7 @@ async def migrate(
             raise DatabaseUnavailable("another migration is running")
         while True:
             try:
-                applied = await _apply(conn, tree, version)
-                await conn.execute(_PARTITIONS, prepare=False)
-                return applied
+                return await _apply(conn, tree, version)
             except _BUSY as busy:
                 if time.monotonic() > deadline:
                     raise faults.of(busy) from busy
@@ -118,6 +116,7 @@ async def _apply(conn: Conn, tree: scripts.Tree, version: str) -> Applied:
     refused: list[str] = []
     for batch in plan.batches(tree, recorded, state, version):
         refused += await _run(conn, batch)
+    await conn.execute(_PARTITIONS, prepare=False)
     for path in state.pending:
         log.info("applied", script=path)
     return Applied(migrations=state.migrations, refreshed=state.refresh, for_admin=tuple(refused))

@@ -18,7 +18,8 @@ select count(*) from (
     (select 1 from outbox.ready r where r.queue_id = q.id and r.lane = p.number limit %(most)s)
     union all
     (select 1 from outbox.lanes n
-      cross join lateral (select 1 from outbox.ready r where r.queue_id = q.id and r.lane = n.id limit %(most)s) r
+      cross join lateral (
+        select 1 from outbox.ready r where r.queue_id = q.id and r.lane = n.id limit %(most)s) r
       where n.queue_id = q.id and n.project_id = p.id limit %(most)s)
     union all
     (select 1 from outbox.later w where w.queue_id = q.id and w.lane = p.number limit %(most)s)

@@ -46,13 +46,15 @@ _LEASED = f"""
 select j.* from outbox.leases l
 cross join lateral unnest(l.job_ids) u(id)
 cross join lateral (select j.* from outbox.jobs j where j.id = u.id {_BOUNDS}) j
-where outbox.sees({_SCOPE}, j.team_id, j.project_id) and (%(project)s::uuid is null or j.project_id = %(project)s)
+where outbox.sees({_SCOPE}, j.team_id, j.project_id)
+  and (%(project)s::uuid is null or j.project_id = %(project)s)
 order by j.id desc limit %(most)s
 """
 _OF_EVENT = f"""
 select j.* from outbox.jobs j
 where j.event_id = %(event)s {_BOUNDS}
-  and outbox.sees({_SCOPE}, j.team_id, j.project_id) and (%(project)s::uuid is null or j.project_id = %(project)s)
+  and outbox.sees({_SCOPE}, j.team_id, j.project_id)
+  and (%(project)s::uuid is null or j.project_id = %(project)s)
 order by j.id desc limit %(most)s
 """
 _FILTER = """

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from contextlib import AsyncExitStack
+from typing import cast
 from uuid import UUID
 
 import psycopg
@@ -13,6 +14,7 @@ from psycopg.rows import DictRow
 from outboxd.db.pool import Database
 from outboxd.loops.sequencer import Round, Sequencer
 from outboxd.loops.wakes import Wakes
+from tests.clock import Clock
 from tests.loops.running import running
 from tests.sql.engine import Engine
 from tests.waiting import until
@@ -69,10 +71,15 @@ async def polled(wakes: Wakes) -> None:
 
 
 @pytest.mark.proves("F1")
+async def engine_of(conn: Conn) -> Engine:
+    """With the real time: what is tested here runs by itself."""
+    return await Engine.made(conn, cast("Clock", None))
+
+
 async def test_eight_writers_and_three_sequencers_lose_double_and_reorder_nothing(
     dsn: str, db: Database, conn: Conn
 ) -> None:
-    engine = await Engine.made(conn)
+    engine = await engine_of(conn)
     writers = Writers(dsn, engine.project)
     async with AsyncExitStack() as stack:
         for wakes in (Wakes(), Wakes(), Wakes()):
@@ -86,7 +93,7 @@ async def test_eight_writers_and_three_sequencers_lose_double_and_reorder_nothin
 
 @pytest.mark.proves("F1", "G1")
 async def test_killing_the_sequencers_backends_all_the_time_loses_nothing(dsn: str, conn: Conn) -> None:
-    engine = await Engine.made(conn)
+    engine = await engine_of(conn)
     writers = Writers(dsn, engine.project)
     kills = 0
     async with AsyncExitStack() as stack:
@@ -111,7 +118,7 @@ async def test_killing_the_sequencers_backends_all_the_time_loses_nothing(dsn: s
 async def test_two_sequencers_of_one_project_never_wait_for_each_other(
     db: Database, conn: Conn, dsn: str
 ) -> None:
-    engine = await Engine.made(conn)
+    engine = await engine_of(conn)
     await engine.publish(place=False)
     async with await AsyncConnection.connect(dsn) as other:
         await other.execute("select from outbox.streams for update")
@@ -122,7 +129,7 @@ async def test_two_sequencers_of_one_project_never_wait_for_each_other(
 
 @pytest.mark.proves("F2")
 async def test_a_strangers_open_transaction_stalls_nobody(dsn: str, db: Database, conn: Conn) -> None:
-    engine = await Engine.made(conn)
+    engine = await engine_of(conn)
     async with await AsyncConnection.connect(dsn) as stranger:
         await stranger.execute(_PUBLISH, [1, engine.project])
         await conn.execute(_PUBLISH, [2, engine.project])
@@ -135,7 +142,7 @@ async def test_a_strangers_open_transaction_stalls_nobody(dsn: str, db: Database
 async def test_a_lane_in_somebodys_hands_stops_placing_there_and_numbering_nowhere(
     dsn: str, db: Database, conn: Conn
 ) -> None:
-    engine = await Engine.made(conn)
+    engine = await engine_of(conn)
     await engine.route()
     other = await engine.add_project()
     await engine.route(project=other)
@@ -154,7 +161,7 @@ async def test_a_lane_in_somebodys_hands_stops_placing_there_and_numbering_nowhe
 
 
 async def test_queues_that_became_due_by_placing_are_told(db: Database, conn: Conn) -> None:
-    engine = await Engine.made(conn)
+    engine = await engine_of(conn)
     await engine.route("mail")
     await engine.publish("k", place=False)
     wakes = Wakes()
@@ -165,7 +172,7 @@ async def test_queues_that_became_due_by_placing_are_told(db: Database, conn: Co
 
 
 async def test_heads_are_told_after_the_commit(db: Database, conn: Conn) -> None:
-    engine = await Engine.made(conn)
+    engine = await engine_of(conn)
     told: list[str] = []
     wakes = Wakes(lambda _, hints: told.extend(f"{hint.name}:{hint.head}" for hint in hints))
     await engine.publish(place=False)
@@ -185,7 +192,7 @@ async def test_a_flooding_project_goes_behind_the_others_after_each_batch() -> N
 
 
 async def test_what_was_committed_while_nobody_ran_is_found_at_the_start(db: Database, conn: Conn) -> None:
-    engine = await Engine.made(conn)
+    engine = await engine_of(conn)
     await engine.route()
     await engine.publish("k", place=False)
     async with running(Sequencer(db, Wakes()).run()):

@@ -19,6 +19,12 @@ _TERMINATE = """
   order by random() limit 1
 """
 
+# How often each comes; backends are terminated all the time.
+_WEIGHTS = {
+    "kill": 6, "freeze": 2, "term": 1, "restart": 1, "deaf": 2, "mute": 1, "lock": 1, "snapshot": 1,
+}  # fmt: skip
+NAMES = (*_WEIGHTS, "backends")
+
 
 class Faults:
     """`tick()` does one fault, on the main thread: the server may only be started from there."""
@@ -40,16 +46,6 @@ class Faults:
             "lock": self._lock,
             "snapshot": self._snapshot,
         }
-        self._weights = {
-            "kill": 6,
-            "freeze": 2,
-            "term": 1,
-            "restart": 1,
-            "deaf": 2,
-            "mute": 1,
-            "lock": 1,
-            "snapshot": 1,
-        }
         self._names = [name for name in self._table if not only or name in only]
         self.terminator = threading.Thread(target=self._terminate, daemon=True)
         self.terminating = "backends" in only or not only
@@ -62,7 +58,7 @@ class Faults:
     def tick(self) -> None:
         """One fault by weight, and everything that died starts again."""
         if self._names:
-            name = self._choice.choices(self._names, [self._weights[n] for n in self._names])[0]
+            name = self._choice.choices(self._names, [_WEIGHTS[n] for n in self._names])[0]
             whom, pid = self._table[name]()
             self.done.append((name, time.time(), whom, pid))
         self._crew.revive()

@@ -17,11 +17,13 @@ from outboxd.bench.drill import world as worlds
 from outboxd.bench.drill.crew import Crew
 from outboxd.bench.drill.deafness import Deafness
 from outboxd.bench.drill.endpoint import make_endpoint
-from outboxd.bench.drill.faults import Faults
+from outboxd.bench.drill.faults import NAMES, Faults
 from outboxd.bench.drill.judge import Verdict
 from outboxd.bench.drill.producers import Http, Producer, Sql
 from outboxd.bench.drill.receiver import Receiver
 from outboxd.bench.drill.world import World
+
+__all__ = ["NAMES", "Plan", "drill"]
 
 QUIET = 60.0
 """Seconds that may pass between the last fault and nothing left to do."""
