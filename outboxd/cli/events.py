@@ -168,5 +168,5 @@ def _told(published: dict[str, Any]) -> dict[str, Any]:
 def _shown(event: Any, *, payload: bool) -> dict[str, Any]:
     import msgspec
 
-    fields = msgspec.to_builtins(event)
+    fields = msgspec.json.decode(msgspec.json.encode(event))
     return {name: value for name, value in fields.items() if payload or name not in {"payload", "metadata"}}

@@ -94,7 +94,7 @@ select at, kind, said from (
   select l.at, 5, 'audit', jsonb_build_object('action', l.action, 'actorId', l.actor)
   from outbox.audit_log l
   where %(audit)s and (l.resource_id = %(id)s::text or l.resource_id in (select j.id::text from made j))
-) t order by at, rank limit %(limit)s
+) t order by date_trunc('milliseconds', at), rank limit %(limit)s
 """
 _CAMEL = {field.name: field.encode_name for field in msgspec.structs.fields(Event)}
 _LEFT_OUT = frozenset({"source", "content_type", "encoding", "attributes"})

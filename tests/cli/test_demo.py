@@ -58,7 +58,7 @@ def test_every_step_of_the_demo_holds(environ: dict[str, str]) -> None:
     assert f"All {len(STEPS) + 1} steps held" in done.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_behind(environ: dict[str, str], how: signal.Signals) -> None:
     with subprocess.Popen([*COMMAND, "--exit"], env=environ, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None

@@ -34,8 +34,8 @@ def test_an_endpoint_is_made_with_a_secret_that_is_shown_once(cli: Run, dsn: str
             "ordering", "uid",
         )
     )  # fmt: skip
-    for words in (("list",), ("show", endpoint["id"]), ("show", "uid:mine", "--project", "shop")):
-        assert made["secret"] not in cli("endpoints", *words, "--json").out
+    for shown in (["list"], ["show", endpoint["id"]], ["show", "uid:mine", "--project", "shop"]):
+        assert made["secret"] not in cli("endpoints", *shown, "--json").out
     with psycopg.connect(dsn) as conn:
         [(sealed,)] = conn.execute("select sealed from outbox.endpoint_secrets").fetchall()
     assert made["secret"].encode() not in sealed

@@ -60,7 +60,8 @@ def tell(args: Args, config: Config, *, to: TextIO = sys.stdout) -> int:
 
 def _told(stage: Stage, place: Place, *, stay: bool) -> int:
     stage.title("outboxd demo")
-    stage.say(stage.dim(f"in {place.folder} and on loopback,"), stage.dim("gone afterwards"), "")
+    stage.say(stage.dim(f"on loopback and in {place.folder};"))
+    stage.say(stage.dim("nothing of it is left afterwards"), "")
     with stage.step("Postgres") as step:
         step.saw(f"{place.start_postgres()}, embedded, durable, on a socket of its own")
     with asyncio.Runner() as runner:
