@@ -116,9 +116,10 @@ async def test_killing_the_sequencers_backends_all_the_time_loses_nothing(dsn: s
 
 
 async def test_two_sequencers_of_one_project_never_wait_for_each_other(
-    db: Database, conn: Conn, dsn: str
+    db: Database, conn: Conn, dsn: str, clock: Clock
 ) -> None:
-    engine = await engine_of(conn)
+    engine = await Engine.made(conn, clock)
+    await engine.route()
     await engine.publish(place=False)
     async with await AsyncConnection.connect(dsn) as other:
         await other.execute("select from outbox.streams for update")
@@ -140,9 +141,9 @@ async def test_a_strangers_open_transaction_stalls_nobody(dsn: str, db: Database
 
 
 async def test_a_lane_in_somebodys_hands_stops_placing_there_and_numbering_nowhere(
-    dsn: str, db: Database, conn: Conn
+    dsn: str, db: Database, conn: Conn, clock: Clock
 ) -> None:
-    engine = await engine_of(conn)
+    engine = await Engine.made(conn, clock)
     await engine.route()
     other = await engine.add_project()
     await engine.route(project=other)
@@ -160,8 +161,8 @@ async def test_a_lane_in_somebodys_hands_stops_placing_there_and_numbering_nowhe
         await until(lambda: places(engine, engine.project, 2))
 
 
-async def test_queues_that_became_due_by_placing_are_told(db: Database, conn: Conn) -> None:
-    engine = await engine_of(conn)
+async def test_queues_that_became_due_by_placing_are_told(db: Database, conn: Conn, clock: Clock) -> None:
+    engine = await Engine.made(conn, clock)
     await engine.route("mail")
     await engine.publish("k", place=False)
     wakes = Wakes()
@@ -171,10 +172,11 @@ async def test_queues_that_became_due_by_placing_are_told(db: Database, conn: Co
     assert wakes.queues.take() == {"mail"}
 
 
-async def test_heads_are_told_after_the_commit(db: Database, conn: Conn) -> None:
-    engine = await engine_of(conn)
+async def test_heads_are_told_after_the_commit(db: Database, conn: Conn, clock: Clock) -> None:
+    engine = await Engine.made(conn, clock)
     told: list[str] = []
     wakes = Wakes(lambda _, hints: told.extend(f"{hint.name}:{hint.head}" for hint in hints))
+    await engine.route()
     await engine.publish(place=False)
     await Sequencer(db, wakes).once({"*"})
     assert told == [f"{engine.project}:1"]
@@ -191,8 +193,10 @@ async def test_a_flooding_project_goes_behind_the_others_after_each_batch() -> N
     assert not projects
 
 
-async def test_what_was_committed_while_nobody_ran_is_found_at_the_start(db: Database, conn: Conn) -> None:
-    engine = await engine_of(conn)
+async def test_what_was_committed_while_nobody_ran_is_found_at_the_start(
+    db: Database, conn: Conn, clock: Clock
+) -> None:
+    engine = await Engine.made(conn, clock)
     await engine.route()
     await engine.publish("k", place=False)
     async with running(Sequencer(db, Wakes()).run()):
