@@ -17,8 +17,9 @@ from outboxd.store.endpoints import HEADERS_AS, SEALED_AS
 Conn = AsyncConnection[dict[str, Any]]
 
 # Rights, address and secrets are those of now, not those of the publish. The feed's partitions are
-# pruned by time: an event is numbered after it was received.
-_READ = b"""
+# pruned by time: an event is numbered after it was received. Asked for the project as well, a planner
+# without statistics would read all of the project's feed.
+READ = b"""
 select e.id, e.url, e.state, coalesce(e.disabled_at <= t.now - interval '7 days', false) as given_up,
   e.timeout, e.terminal_4xx, e.max_body_bytes, e.headers as sealed_headers, e.last_class, p.egress as trusted,
   outbox.backoff(%(attempt)s, q.backoff, random()) as wait, t.now,
@@ -26,8 +27,7 @@ select e.id, e.url, e.state, coalesce(e.disabled_at <= t.now - interval '7 days'
     where s.endpoint_id = e.id and s.kind = 'hmac' and (s.expires_at is null or s.expires_at > t.now)
     order by s.created_at desc, s.id desc) as sealed_secrets,
   v.type, v.occurred_at, v.payload, v.traceparent, v.tracestate, v.hops,
-  (select concat(s.epoch, '-', f.seq) from outbox.streams s
-    join outbox.feed f on f.project_id = s.project_id
+  (select concat(s.epoch, '-', f.seq) from outbox.streams s cross join outbox.feed f
     where s.project_id = e.project_id and f.event_id = %(event)s
       and f.sequenced_at >= v.received_at - interval '1 hour' limit 1) as position
 from outbox.queues q
@@ -89,7 +89,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read(conn: Conn, queue: str, event: UUID | None, attempt: int) -> Target | None:
     """None when the endpoint was deleted. An event of another project is none."""
-    cur = await conn.execute(_READ, {"queue": queue, "event": event, "attempt": attempt})
+    cur = await conn.execute(READ, {"queue": queue, "event": event, "attempt": attempt})
     return await rows.maybe(cur, Target)
 
 
