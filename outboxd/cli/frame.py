@@ -28,6 +28,7 @@ from outboxd.cli import (
     queues,
     routes,
     settings,
+    sheet,
     teams,
     version,
     workers,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers,
-    events, jobs, dead, queues, workers, bench, drill, version,
+    events, jobs, dead, queues, workers, sheet, bench, drill, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 
