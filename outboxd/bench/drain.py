@@ -7,6 +7,7 @@ what was done, or why it could not be.
 
 import importlib
 import os
+import signal
 import sys
 import time
 from io import RawIOBase
@@ -45,6 +46,8 @@ class Did(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main() -> None:
+    # Ctrl-C reaches the whole group: who measures tells of it, we end without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Whatever a system prints or logs goes to standard error: our answers have the other one for themselves.
     with os.fdopen(os.dup(1), "wb", buffering=0) as answers:
         os.dup2(2, 1)

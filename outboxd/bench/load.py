@@ -5,6 +5,7 @@ JSON object: answered, failed (any status but 201), seconds, p50 and p99 in mill
 """
 
 import asyncio
+import signal
 import sys
 import time
 from typing import Annotated
@@ -106,7 +107,8 @@ async def run(plan: Plan) -> Seen:
 
 
 def main() -> None:
-    """Reads the plan, runs it, prints what was seen."""
+    """Reads the plan, runs it, prints what was seen. Ctrl-C is answered by who started us."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
     sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(run(plan))) + b"\n")
 

@@ -9,6 +9,7 @@ Reads its order from the first line of standard input, prints its port, and stop
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -66,6 +67,8 @@ _REPLY = b'{"event":"' + b"x" * 700 + b'"}'
 
 
 def main() -> None:
+    # Ctrl-C is answered by who started us.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
