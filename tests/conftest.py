@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
+import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from pytest_postgresql.executors import NoopExecutor
@@ -17,6 +18,13 @@ from outboxd.db.embedded import Embedded
 from outboxd.db.pool import Database
 from tests import cluster
 from tests.clock import Clock
+
+
+@pytest.fixture(autouse=True)
+def own_logs() -> Iterator[None]:
+    """What a test does to the logs is over with it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
