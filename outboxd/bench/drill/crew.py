@@ -19,7 +19,8 @@ class Member:
     def __init__(self, world: World, name: str, command: Sequence[str], listen_url: str) -> None:
         self.name, self.port = name, _free_port()
         self._command = [sys.executable, "-m", "outboxd", *command]
-        self._log = (world.ledger.parent / f"{name}.log").open("ab")
+        self._file = world.ledger.parent / f"{name}.log"
+        self._log = self._file.open("ab")
         self._environ = {
             "OUTBOXD_DATABASE_URL": world.dsn,
             "OUTBOXD_LISTEN_URL": listen_url,
@@ -41,6 +42,12 @@ class Member:
 
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def ready(self) -> bool:
+        """Whether it has said so since it was started."""
+        with self._file.open("rb") as log:
+            log.seek(self._begun_at)
+            return b'"ready"' in log.read()
 
     def signal(self, number: signal.Signals) -> None:
         if self.alive():
@@ -64,6 +71,7 @@ class Member:
         self._log.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
+        self._begun_at = self._file.stat().st_size
         return subprocess.Popen(self._command, env=self._environ, stdout=self._log, stderr=self._log)
 
 
@@ -83,13 +91,10 @@ class Crew:
         return [member.port for member in self.apis]
 
     def until_ready(self) -> None:
-        """Waits until every api listens. Raises when one does not come up: nothing has been broken yet."""
-        deadline = time.monotonic() + _READY
-        for member in self.apis:
-            while not _listens(member.port):
-                if time.monotonic() > deadline or not member.alive():
-                    raise RuntimeError(f"{member.name} did not come up")
-                time.sleep(0.05)
+        """Waits until every process says so. Raises when one does not come up, though nothing is broken."""
+        missing = [member.name for member in self.members if not self._comes_up(member)]
+        if missing:
+            raise RuntimeError(f"{', '.join(missing)} did not come up")
 
     def revive(self) -> None:
         """What a supervisor does: starts what has ended."""
@@ -101,9 +106,14 @@ class Crew:
         return choice.choice([member for member in self.members if member.alive()] or self.members)
 
     def stop(self) -> dict[str, int | None]:
-        """SIGTERM to all; exit statuses by name. None: had to be killed."""
+        """SIGTERM to all; exit statuses by name. None: had to be killed.
+
+        One that was revived a moment ago has no signal handlers yet, so each must be ready first.
+        """
         for member in self.members:
             member.signal(signal.SIGCONT)
+            self._comes_up(member)
+        for member in self.members:
             member.signal(signal.SIGTERM)
         return {member.name: member.wait(45) for member in self.members}
 
@@ -111,14 +121,16 @@ class Crew:
         for member in self.members:
             member.close()
 
+    def _comes_up(self, member: Member) -> bool:
+        deadline = time.monotonic() + _READY
+        while not member.ready():
+            if time.monotonic() > deadline or not member.alive():
+                return False
+            time.sleep(0.05)
+        return True
+
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
