@@ -806,6 +806,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 -- function outbox.job_of(p_payload jsonb, p_options jsonb, p_now timestamp with time zone) returns outbox.jobs volatile
 -- function outbox.job_state(p_job uuid) returns TABLE(state text, place text, queue_id integer, run_at timestamp with time zone, lane bigint, attempt integer, no integer, series integer, held text, lease_id uuid, worker_id uuid, since timestamp with time zone, outcome text, class text) stable
 -- function outbox.jobs_in(p_states text[], p_ids uuid[]) returns TABLE(job_id uuid, state text, class text, failed_at timestamp with time zone) stable
+-- function outbox.lanes_of(p_jobs uuid[]) returns bigint[] volatile
 -- function outbox.lease_items(p_lease uuid, p_jobs uuid[], p_outcome text, p_class text) returns outbox.settling[] volatile
 -- function outbox.live_worker(p_worker uuid) returns outbox.workers stable
 -- function outbox.lock_job(p_job outbox.jobs, p_open boolean DEFAULT false) returns record volatile

@@ -27,15 +27,17 @@ begin
     from (select u.*, row_number() over (partition by u.queue_id, u.key order by u.n) as k
       from unnest(p_jobs) u) j
     cross join lateral (select l.id, l.last_place from outbox.lanes l
-      where l.queue_id = j.queue_id and l.project_id = p_project and l.key = j.key) l
+      where l.queue_id = j.queue_id and l.project_id = p_project and l.key = j.key offset 0) l
   ), inserted as (
     insert into outbox.ready (queue_id, lane, priority, run_at, job_id, attempt, no, series)
     select p.queue_id, p.lane, 0, p.place, p.job_id, p.attempt, p.no, p.series from placed p
   )
-  update outbox.lanes l set last_place = p.last,
-    due_at = case when l.id = any (v_fresh) then p.first else l.due_at end
-  from (select p.lane, min(p.place) as first, max(p.place) as last from placed p group by p.lane) p
-  where l.id = p.lane;
+  -- Parallel arrays: a join would walk all lanes, or the list once a lane.
+  update outbox.lanes l set last_place = k.lasts[array_position(k.ids, l.id)],
+    due_at = case when l.id = any (v_fresh) then k.firsts[array_position(k.ids, l.id)] else l.due_at end
+  from (select array_agg(p.lane) as ids, array_agg(p.first) as firsts, array_agg(p.last) as lasts
+    from (select p.lane, min(p.place) as first, max(p.place) as last from placed p group by p.lane) p) k
+  where l.id = any (k.ids);
 
   return query
   select q.name, q.handler, count(*)::int from unnest(p_jobs) j join outbox.queues q on q.id = j.queue_id

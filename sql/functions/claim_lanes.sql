@@ -29,7 +29,7 @@ begin
     delete from outbox.ready d where d.ctid = any (array(
       select h.ctid
       from unnest(v_lanes) i(id)
-      cross join lateral (select l.queue_id from outbox.lanes l where l.id = i.id) l
+      cross join lateral (select l.queue_id from outbox.lanes l where l.id = i.id offset 0) l
       cross join lateral (
         select r.ctid from outbox.ready r where r.queue_id = l.queue_id and r.lane = i.id
         order by r.priority, r.run_at, r.job_id limit 1) h))

@@ -20,9 +20,9 @@ begin
       e.type, e.key_id as event_key, e.actor as event_actor, e.request_id as event_request,
       e.traceparent as event_trace, e.hops, row_number() over (partition by r.queue_id, r.lane < 0 order by r.job_id) - 1 as n
     from unnest(p_rows) r
-    cross join lateral (select j.* from outbox.jobs j where j.id = r.job_id) j
+    cross join lateral (select j.* from outbox.jobs j where j.id = r.job_id offset 0) j
     left join lateral (select e.type, e.payload, e.key_id, e.actor, e.request_id, e.traceparent, e.hops
-      from outbox.events e where e.id = j.event_id) e on true
+      from outbox.events e where e.id = j.event_id offset 0) e on true
   ), lease as materialized (
     select b.queue_id, b.keyed, c.chunk, outbox.uuid7(p_now) as id, q.name, q.handler, q.attempts, q.timeout,
       max(coalesce(b.timeout, q.timeout)) as longest
@@ -54,8 +54,12 @@ begin
     join outbox.queues q on q.id = u.queue_id
     where g.queue_id = u.queue_id and q.rate_per_second is not null
   ), in_hand as (
-    update outbox.lanes l set lease_id = s.lease_id, job_id = s.job_id, held = null
-    from sorted s where s.keyed and l.id = s.lane
+    -- Parallel arrays: a join would walk all lanes, or the list once a lane.
+    update outbox.lanes l set lease_id = k.leases[array_position(k.ids, l.id)],
+      job_id = k.jobs[array_position(k.ids, l.id)], held = null
+    from (select array_agg(s.lane) as ids, array_agg(s.lease_id) as leases, array_agg(s.job_id) as jobs
+      from sorted s where s.keyed) k
+    where l.id = any (k.ids)
   )
   select s.lease_id, s.job_id, s.no + 1, s.attempt + 1, coalesce(s.max_attempts, s.attempts)::int, s.series::int,
     s.name, s.handler, s.lane, -s.priority::int, s.run_at, s.team_id, s.project_id, s.event_id, s.type,

@@ -18,7 +18,7 @@ begin
   cross join lateral (
     select coalesce(j.expires_at <= p_now, false) as expired,
       coalesce(j.deadline, outbox.uuid7_time(j.id) + v_hold) <= p_now as late
-    from outbox.jobs j where j.id = r.job_id) j
+    from outbox.jobs j where j.id = r.job_id offset 0) j
   where j.expired or j.late;
   return coalesce(v_over, '{}');
 end

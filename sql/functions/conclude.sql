@@ -28,7 +28,7 @@ begin
   select i.job_id, j.team_id, j.project_id, i.queue_id, p_now, i.run_at, i.attempt, i.no, i.series, i.status,
     i.class, i.error
   from unnest(p_items) i
-  cross join lateral (select j.team_id, j.project_id from outbox.jobs j where j.id = i.job_id) j
+  cross join lateral (select j.team_id, j.project_id from outbox.jobs j where j.id = i.job_id offset 0) j
   where i.state = 'failed';
 
   v_ended := array(select i.job_id from unnest(p_items) i where i.state <> 'queued');

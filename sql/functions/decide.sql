@@ -25,7 +25,7 @@ begin
       select coalesce(j.max_attempts, q.attempts) as attempts, q.backoff, j.expires_at,
         coalesce(j.deadline, outbox.uuid7_time(j.id) + v_hold) as deadline
       from outbox.jobs j join outbox.queues q on q.id = j.queue_id
-      where j.id = i.job_id and i.outcome not in ('completed', 'cancelled')) j on true
+      where j.id = i.job_id and i.outcome not in ('completed', 'cancelled') offset 0) j on true
     cross join lateral (select p_now + case
       when i.outcome in ('completed', 'cancelled') then null
       when i.retry_in is not null then least(i.retry_in, case when i.outcome = 'snoozed' then interval '366 days' else '24 h' end)

@@ -13,6 +13,7 @@ declare
   v_now timestamptz := outbox.clock();
   v_due tid[];
   v_jobs uuid[];
+  v_lanes bigint[];
   v_ended int;
 begin
   perform outbox.need_read_committed();
@@ -23,11 +24,8 @@ begin
   if cardinality(v_jobs) = 0 then
     return 0;
   end if;
-  perform from unnest(v_jobs) u(id)
-  cross join lateral (select j.queue_id, j.project_id, j.ordering_key from outbox.jobs j
-    where j.id = u.id and j.ordering_key is not null) j
-  join outbox.lanes l on l.queue_id = j.queue_id and l.project_id = j.project_id and l.key = j.ordering_key
-  order by l.queue_id, l.project_id, l.key for update of l;
+  v_lanes := outbox.lanes_of(v_jobs);
+  perform from outbox.lanes l where l.id = any (v_lanes) order by l.queue_id, l.project_id, l.key for update;
   v_ended := outbox.end_each(v_jobs, v_now);
   -- Last: `place` and `settle` put the same rows there while they hold a lane or a lease.
   delete from outbox.expiries e where e.ctid = any (v_due);

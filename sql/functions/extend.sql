@@ -7,6 +7,7 @@ drop function if exists outbox.extend;
 create function outbox.extend(p_worker uuid, p_lease uuid, p_for interval, p_jobs uuid[] default null)
 returns timestamptz
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off
 as $$
 declare
   v_until timestamptz := outbox.clock() + p_for;

@@ -5,6 +5,7 @@
 
 create or replace function outbox.fence(p_worker uuid, p_lease uuid, p_job uuid) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off
 as $$
 declare
   v_jobs uuid[];

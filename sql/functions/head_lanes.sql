@@ -17,7 +17,7 @@ begin
       where k.id = i.lane order by r.priority, r.run_at, r.job_id limit 1) as job_id) f
   left join lateral (select u.due_at from unnest(p_items) u where u.job_id = f.job_id) h on true
   cross join lateral (select k.blocked_by is not null and not k.blocked_by = any (i.jobs) as still
-    from outbox.lanes k where k.id = i.lane) b
+    from outbox.lanes k where k.id = i.lane offset 0) b
   where l.id = i.lane;
 end
 $$;

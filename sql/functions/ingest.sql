@@ -24,7 +24,7 @@ begin
   if p_again then
     v_verdicts := v_verdicts || array(
       select row(r.ord, r.unit, 201, r.id, false, false, null, null)::outbox.verdict
-      from unnest(p_rows) r cross join lateral (select from outbox.events e where e.id = r.id) e);
+      from unnest(p_rows) r cross join lateral (select from outbox.events e where e.id = r.id offset 0) e);
   end if;
   if exists (select from unnest(p_rows) r where r.event_key is not null) then
     v_verdicts := v_verdicts || outbox.ingest_keys(p_rows, v_refused, v_now);
@@ -52,7 +52,8 @@ begin
   end if;
 
   return query
-  select r.ord, r.unit, coalesce(v.status, u.status, 201), coalesce(v.event_id, case when coalesce(v.status, u.status) is null then r.id end),
+  select r.ord, r.unit, coalesce(v.status, u.status, 201),
+    coalesce(v.event_id, case when coalesce(v.status, u.status) is null then r.id end),
     coalesce(v.duplicate, false), coalesce(v.differs, false), coalesce(v.error, u.error), coalesce(v.code, u.code),
     u.status is null, v_now, coalesce(v_made -> r.ord::text, '[]')
   from unnest(p_rows) r

@@ -29,7 +29,7 @@ begin
   into v_taken
   from unnest(p_rows) r
   cross join lateral (select e.event_id, e.fingerprint from outbox.event_keys e
-    where e.project_id = r.project_id and e.key = r.event_key) e
+    where e.project_id = r.project_id and e.key = r.event_key offset 0) e
   cross join lateral (select e.fingerprint <> outbox.fingerprint(r.type, r.subject, r.payload) as differs) f
   where r.event_key is not null and not r.unit = any (p_refused) and e.event_id <> r.id;
   return coalesce(v_taken, '{}');

@@ -28,7 +28,7 @@ begin
     from outbox.leases l
     cross join lateral unnest(l.job_ids, l.run_ats, l.lanes, l.attempts, l.nos, l.series)
       m(job, run_at, lane, attempt, no, series)
-    where m.job = j.id
+    where j.id = any (l.job_ids) and m.job = j.id
     union all
     select 'ready', r.run_at, r.lane, r.attempt, r.no, r.series, null, null, null, null
     from outbox.ready r where r.job_id = j.id

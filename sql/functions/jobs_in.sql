@@ -23,13 +23,13 @@ begin
     join outbox.feed f on f.project_id = b.project_id and f.seq between b.first_seq and b.last_seq
       and f.sequenced_at = b.sequenced_at and f.jobs is not null) u
   where 'queued' = any (p_states) and (p_ids is null or u.job_id = any (p_ids))
-    and not exists (select from outbox.attempts a where a.job_id = u.job_id)
+    and not exists (select from outbox.attempts a where a.job_id = u.job_id offset 0)
   union all
   select m.job_id, 'processing', null, null from outbox.leases l cross join lateral unnest(l.job_ids) m(job_id)
   where 'processing' = any (p_states) and (p_ids is null or m.job_id = any (p_ids))
   union all
   select a.job_id, 'cancelled', a.class, null from outbox.attempts a
   where 'cancelled' = any (p_states) and (p_ids is null or a.job_id = any (p_ids)) and a.outcome = 'cancelled'
-    and not exists (select from outbox.attempts b where b.job_id = a.job_id and b.no > a.no);
+    and not exists (select from outbox.attempts b where b.job_id = a.job_id and b.no > a.no offset 0);
 end
 $$;

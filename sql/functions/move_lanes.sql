@@ -17,7 +17,7 @@ begin
   for v_lane in
     select l.id, l.queue_id, l.project_id, l.key, i.job_id, i.state, i.due_at, i.held, q.on_dead, q.name
     from unnest(p_items) i
-    join outbox.lanes l on l.id = i.lane
+    cross join lateral (select k.* from outbox.lanes k where k.id = i.lane offset 0) l
     join outbox.queues q on q.id = l.queue_id
     where l.job_id = i.job_id
       or (l.job_id is null and coalesce(l.blocked_by = i.job_id, true) and not exists (

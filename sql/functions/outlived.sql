@@ -15,7 +15,7 @@ begin
     from (select r.job_id from outbox.ready r where r.job_id < v_before
       union all select l.job_id from outbox.later l where l.job_id < v_before) w
     cross join lateral (select coalesce(j.deadline, outbox.uuid7_time(j.id) + v_hold) as deadline
-      from outbox.jobs j where j.id = w.job_id) j
+      from outbox.jobs j where j.id = w.job_id offset 0) j
     where j.deadline <= p_now
     order by w.job_id limit p_limit);
 end

@@ -2,6 +2,7 @@
 
 create or replace function outbox.payload(p_worker uuid, p_lease uuid, p_job uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off
 as $$
 begin
   if not exists (select from outbox.leases l

@@ -32,7 +32,7 @@ begin
   return query
   select c.job_id, c.state, (count(*) over ())::int
   from outbox.jobs_in(p_states, v_ids) c
-  cross join lateral (select j.* from outbox.jobs j where j.id = c.job_id) j
+  cross join lateral (select j.* from outbox.jobs j where j.id = c.job_id offset 0) j
   cross join lateral (select q.name, q.handler from outbox.queues q where q.id = j.queue_id) q
   where outbox.sees(p_caller, j.team_id, j.project_id)
     and (v_project is null or j.project_id = v_project)
@@ -44,7 +44,7 @@ begin
       where a.job_id = j.id order by a.no desc limit 1)) = any (v_classes))
     and (v_since is null or coalesce(c.failed_at, outbox.uuid7_time(j.id)) >= v_since)
     and (v_until is null or coalesce(c.failed_at, outbox.uuid7_time(j.id)) <= v_until)
-    and (v_session is null or exists (select from outbox.events e where e.id = j.event_id and e.session_id = v_session))
+    and (v_session is null or exists (select from outbox.events e where e.id = j.event_id and e.session_id = v_session offset 0))
   order by c.job_id
   limit p_limit;
 exception

@@ -34,7 +34,7 @@ begin
     -- `expire` may have been here before the job had a place; the claim looks for what is due in `expiries`.
     insert into outbox.expiries (at, job_id)
     select least(j.expires_at, j.deadline), j.id from unnest(v_jobs) p
-    cross join lateral (select j.* from outbox.jobs j where j.id = p.job_id) j
+    cross join lateral (select j.* from outbox.jobs j where j.id = p.job_id offset 0) j
     where j.expires_at is not null or j.deadline is not null
     on conflict do nothing;
   end if;

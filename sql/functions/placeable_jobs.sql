@@ -13,10 +13,10 @@ begin
     from outbox.feed f
     cross join lateral unnest(f.jobs) with ordinality i(id, n)
     cross join lateral (
-      select j.id, j.queue_id, j.ordering_key, j.run_at from outbox.jobs j where j.id = i.id) j
+      select j.id, j.queue_id, j.ordering_key, j.run_at from outbox.jobs j where j.id = i.id offset 0) j
     where f.project_id = p_batch.project_id and f.seq between p_batch.first_seq and p_last
       and f.sequenced_at = p_batch.sequenced_at and f.jobs is not null
-      and not exists (select from outbox.attempts a where a.job_id = i.id)
+      and not exists (select from outbox.attempts a where a.job_id = i.id offset 0)
     order by f.seq, i.n);
 end
 $$;

@@ -29,7 +29,7 @@ begin
   perform outbox.close_lanes(p_jobs);
   perform outbox.wake_queues(array(
     select distinct j.queue_id from unnest(p_jobs) u(id)
-    cross join lateral (select j.queue_id from outbox.jobs j where j.id = u.id) j));
+    cross join lateral (select j.queue_id from outbox.jobs j where j.id = u.id offset 0) j));
   return v_back;
 end
 $$;

@@ -8,6 +8,7 @@ create function outbox.report(
   p_worker uuid, p_lease uuid, p_job uuid, p_progress jsonb default null, p_checkpoint jsonb default null
 ) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off
 as $$
 begin
   if octet_length(p_checkpoint::text) > 65536 then

@@ -20,7 +20,7 @@ begin
   insert into outbox.expiries (at, job_id)
   select e.at, i.job_id
   from unnest(p_items) i
-  cross join lateral (select least(j.expires_at, j.deadline) as at from outbox.jobs j where j.id = i.job_id) e
+  cross join lateral (select least(j.expires_at, j.deadline) as at from outbox.jobs j where j.id = i.job_id offset 0) e
   where i.state = 'queued' and i.outcome in ('released', 'snoozed') and e.at <= p_now + interval '1 min'
   on conflict do nothing;
 end

@@ -32,7 +32,7 @@ begin
   from unnest(v_items) i where i.lane > 0 and i.due_at > p_now;
   insert into outbox.expiries (at, job_id)
   select least(j.expires_at, j.deadline), j.id from unnest(v_items) i
-  cross join lateral (select j.id, j.expires_at, j.deadline from outbox.jobs j where j.id = i.job_id) j
+  cross join lateral (select j.id, j.expires_at, j.deadline from outbox.jobs j where j.id = i.job_id offset 0) j
   where j.expires_at is not null or j.deadline is not null
   on conflict do nothing;
   return v_items;

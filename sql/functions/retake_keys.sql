@@ -10,7 +10,7 @@ begin
   with wanted as (
     select j.* from unnest(p_jobs) u(id)
     cross join lateral (select j.id, j.project_id, j.queue_id, j.unique_key from outbox.jobs j
-      where j.id = u.id and j.unique_key is not null) j
+      where j.id = u.id and j.unique_key is not null offset 0) j
   ), taken as (
     insert into outbox.job_keys (project_id, queue_id, key, job_id)
     select w.project_id, w.queue_id, w.unique_key, w.id from wanted w order by 1, 2, 3

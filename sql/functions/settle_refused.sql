@@ -16,7 +16,7 @@ begin
   from unnest(p_items) i
   cross join lateral (select exists (
     select from outbox.attempts a where a.job_id = i.job_id and a.lease_id = i.lease_id
-      and a.worker_id = p_worker and a.outcome = i.outcome) as again) r
+      and a.worker_id = p_worker and a.outcome = i.outcome offset 0) as again) r
   where not i.ord = any (p_accepted);
 end
 $$;

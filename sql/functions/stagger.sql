@@ -14,9 +14,10 @@ begin
       p_now + make_interval(secs => case when p_rate = 0 then 0 else (p_from + i.n - 1) / p_rate end::float8)
       )::outbox.settling
     from (select u.*, row_number() over (order by u.job_id) as n from unnest(p_items) u) i
-    cross join lateral (select j.* from outbox.jobs j where j.id = i.job_id) j
+    cross join lateral (select j.* from outbox.jobs j where j.id = i.job_id offset 0) j
     join outbox.projects p on p.id = j.project_id
-    left join outbox.lanes l on l.queue_id = j.queue_id and l.project_id = j.project_id and l.key = j.ordering_key
+    left join lateral (select l.id, l.blocked_by from outbox.lanes l where l.queue_id = j.queue_id
+      and l.project_id = j.project_id and l.key = j.ordering_key offset 0) l on true
     order by i.n);
 end
 $$;

@@ -11,8 +11,9 @@ begin
   with free as materialized (
     select u.id, l.id as lane, l.blocked_by
     from unnest(p_jobs) u(id)
-    cross join lateral (select j.queue_id, j.project_id, j.ordering_key from outbox.jobs j where j.id = u.id) j
-    left join outbox.lanes l on l.queue_id = j.queue_id and l.project_id = j.project_id and l.key = j.ordering_key
+    cross join lateral (select j.queue_id, j.project_id, j.ordering_key from outbox.jobs j where j.id = u.id offset 0) j
+    left join lateral (select l.id, l.blocked_by from outbox.lanes l where l.queue_id = j.queue_id
+      and l.project_id = j.project_id and l.key = j.ordering_key offset 0) l on true
     where l.id is null or l.id = any (p_lanes)
   ), dead as (
     delete from outbox.dead_letters d where d.ctid = any (array(

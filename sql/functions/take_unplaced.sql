@@ -15,7 +15,7 @@ begin
       select j.project_id
       from unnest(p_jobs) u(id)
       cross join lateral (select j.id, j.project_id from outbox.jobs j
-        where j.id = u.id and j.ordering_key is not null) j
+        where j.id = u.id and j.ordering_key is not null offset 0) j
       cross join lateral outbox.job_state(j.id) s
       where s.state = 'queued' and s.place = 'none'))
     order by c.project_id for update skip locked);
@@ -28,7 +28,7 @@ begin
       null)::outbox.settling
     from unnest(p_jobs) u(id)
     cross join lateral (select j.* from outbox.jobs j
-      where j.id = u.id and j.ordering_key is not null and j.project_id = any (v_projects)) j
+      where j.id = u.id and j.ordering_key is not null and j.project_id = any (v_projects) offset 0) j
     cross join lateral outbox.job_state(j.id) s
     where s.state = 'queued' and s.place = 'none'
     order by j.id);

@@ -6,6 +6,6 @@ as $$
 begin
   perform pg_notify('outbox_wake', 'j:' || j.id)
   from unnest(p_jobs) u(id)
-  cross join lateral (select j.id from outbox.jobs j where j.id = u.id and j.watched) j;
+  cross join lateral (select j.id from outbox.jobs j where j.id = u.id and j.watched offset 0) j;
 end
 $$;

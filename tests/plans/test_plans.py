@@ -1,0 +1,228 @@
+"""Hot statements keep their plans: whatever the statistics say, however the plans are cached."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.engine import EVERYWHERE, Engine, Tenant, result
+from tests.plans import data
+from tests.plans.explain import Explained, faults
+from tests.proofs import proves
+
+ASKED = 20
+"""How many things each call is about."""
+PARTITIONS = 24
+
+
+class Busy:
+    """The database in use, and what the calls are about."""
+
+    def __init__(self, engine: Engine, rows: int, statistics: str) -> None:
+        self.engine = engine
+        data.prepare(engine)
+        if statistics == "stale":
+            engine.do("analyze")
+        data.fill(engine, rows)
+        self.tenant = self._tenant()
+        self.hire()
+        engine.route(self.tenant, "thing.done", "mine")
+        if statistics == "fresh":
+            engine.do("analyze")
+
+    def _tenant(self) -> Tenant:
+        row = self.engine.rows("select id, team_id, number from outbox.projects order by number limit 1")[0]
+        return Tenant(team=row["team_id"], project=row["id"], lane=row["number"])
+
+    def hire(self) -> None:
+        """Another worker takes over, so that nobody holds what earlier calls have left."""
+        self.worker = self.engine.worker("pull:work", "pull:mine")
+        self.engine.do("update outbox.workers set beat_at = 'infinity', fenced_at = null")
+
+    def claimed(self) -> list[dict[str, Any]]:
+        """A lease of so many jobs."""
+        self.hire()
+        for _ in range(ASKED):
+            self.engine.enqueue(self.tenant, "mine")
+        spot = f"({self.engine.queue('mine')},{self.tenant.lane},0,-infinity,{ASKED})"
+        return self.engine.claim(self.worker, ASKED, [spot])
+
+    def keyed(self) -> list[UUID]:
+        events = [self.engine.publish(self.tenant, ordering_key=str(uuid4())) for _ in range(ASKED)]
+        return [self.engine.jobs_of(event)[0] for event in events]
+
+
+Call = Callable[[Busy], tuple[Any, ...]]
+
+
+def settling(outcome: str, part: int = ASKED, **more: Any) -> Call:
+    def call(b: Busy) -> tuple[Any, ...]:
+        words = [{k: str(v) for k, v in result(row, outcome).items()} | more for row in b.claimed()[:part]]
+        return "select * from outbox.settle(%s, %s)", b.worker, Jsonb(words)
+
+    return call
+
+
+def settling_again(b: Busy) -> tuple[Any, ...]:
+    rows = b.claimed()
+    words = [{k: str(v) for k, v in result(row).items()} for row in rows]
+    b.engine.settle(b.worker, *map(result, rows))
+    return "select * from outbox.settle(%s, %s)", b.worker, Jsonb(words)
+
+
+def settling_keyed(b: Busy) -> tuple[Any, ...]:
+    placing(b)
+    b.engine.place(b.tenant)
+    rows = b.engine.claim(b.worker, ASKED, [f"({b.engine.queue('mine')},0,0,-infinity,{ASKED})"])
+    assert rows
+    words = [{k: str(v) for k, v in result(row).items()} for row in rows]
+    return "select * from outbox.settle(%s, %s)", b.worker, Jsonb(words)
+
+
+def placing(b: Busy) -> tuple[Any, ...]:
+    b.engine.do("delete from outbox.pending where project_id = %s", b.tenant.project)
+    b.keyed()
+    b.engine.sequence(b.tenant)
+    return "select * from outbox.place(%s)", b.tenant.project
+
+
+def reaping(b: Busy) -> tuple[Any, ...]:
+    b.claimed()
+    b.engine.do("update outbox.workers set beat_at = outbox.clock() - interval '1 h' where id = %s", b.worker)
+    return ("select * from outbox.reap(5)",)
+
+
+def expiring(b: Busy) -> tuple[Any, ...]:
+    for _ in range(ASKED):
+        b.engine.enqueue(b.tenant, "mine", expiresAt=b.engine.one("select outbox.clock() + interval '1 s'"))
+    b.engine.do("update outbox.expiries set at = outbox.clock() where at < outbox.clock() + interval '2 s'")
+    b.engine.do("update outbox.jobs set expires_at = outbox.clock() where expires_at is not null")
+    return "select outbox.expire(%s)", ASKED
+
+
+def staging(b: Busy) -> tuple[Any, ...]:
+    for n in range(ASKED):
+        b.engine.enqueue(
+            b.tenant, "mine", runAt=b.engine.one(f"select outbox.clock() + interval '{n + 1} ms'")
+        )
+    b.engine.do("update outbox_test.clock set at = at + interval '50 ms'")
+    return "select * from outbox.stage(%s)", ASKED
+
+
+def publishing(**args: Any) -> Call:
+    def call(b: Busy) -> tuple[Any, ...]:
+        named = "".join(f", p_{name} => %s" for name in args)
+        return (
+            f"select outbox.publish('thing.done', p_project => %s{named})",
+            b.tenant.project,
+            *args.values(),
+        )
+
+    return call
+
+
+def publishing_many(b: Busy) -> tuple[Any, ...]:
+    events = [Jsonb({"eventType": "thing.done", "idempotencyKey": str(n)}) for n in range(ASKED)]
+    return "select * from outbox.publish_many(%s::jsonb[], %s)", events, b.tenant.project
+
+
+def in_hand(sql: str) -> Call:
+    def call(b: Busy) -> tuple[Any, ...]:
+        row = b.claimed()[0]
+        return sql, *(b.worker, row["lease_id"], row["job_id"])[: sql.count("%s")]
+
+    return call
+
+
+def of_job(verb: str, table: str) -> Call:
+    def call(b: Busy) -> tuple[Any, ...]:
+        if table == "leases":
+            job = b.claimed()[0]["job_id"]
+        else:
+            job = b.engine.one(f"select job_id from outbox.{table} limit 1") or b.engine.enqueue(
+                b.tenant, "mine"
+            )
+        return f"select * from outbox.{verb}({EVERYWHERE}, %s)", job
+
+    return call
+
+
+HOT: dict[str, Call] = {
+    "publish": publishing(),
+    "publish keyed": publishing(key="k", ordering_key="o"),
+    "publish native": publishing(source_event_id="k"),
+    "publish_many": publishing_many,
+    "enqueue": lambda b: (f"select outbox.enqueue({EVERYWHERE}, 'mine', '{{}}', %s)", b.tenant.project),
+    "enqueue unique": lambda b: (
+        f"select outbox.enqueue({EVERYWHERE}, 'mine', '{{}}', %s, '{{\"uniqueKey\":\"u\"}}')",
+        b.tenant.project,
+    ),
+    "sequence": lambda b: ("select * from outbox.sequence(%s, %s)", [b.tenant.project], ASKED),
+    "place": placing,
+    "look": lambda b: ("select * from outbox.look(%s, null, null, %s)", b.worker, ASKED),
+    "claim": lambda b: ("select * from outbox.claim(%s, %s)", b.worker, ASKED),
+    "claim hinted": lambda b: (
+        "select * from outbox.claim(%s, %s,"
+        " array[row(1, %s, 0, outbox.clock() - interval '1 s', %s)::outbox.spot])",
+        *(b.worker, ASKED, b.tenant.lane, ASKED),
+    ),
+    "claim lanes": lambda b: (
+        "select * from outbox.claim(%s, %s, array[row(1, 0, 0, '-infinity', %s)::outbox.spot])",
+        *(b.worker, ASKED, ASKED),
+    ),
+    "settle whole": settling("completed"),
+    "settle part": settling("completed", ASKED // 2),
+    "settle failed": settling("failed"),
+    "settle dead": settling("failed", final=True),
+    "settle snoozed": settling("snoozed", forMs=1000),
+    "settle repeated": settling_again,
+    "settle keyed": settling_keyed,
+    "release": in_hand("select outbox.release(%s, %s)"),
+    "extend": in_hand("select outbox.extend(%s, %s, '1 min')"),
+    "report": in_hand("select outbox.report(%s, %s, %s, null, '1')"),
+    "payload": in_hand("select outbox.payload(%s, %s, %s)"),
+    "fence": in_hand("select outbox.fence(%s, %s, %s)"),
+    "beat": lambda b: ("select * from outbox.beat(%s)", b.worker),
+    "poll": lambda b: ("select * from outbox.poll(%s)", b.worker),
+    "reap": reaping,
+    "stage": staging,
+    "expire": expiring,
+    "retire": lambda b: (b.claimed() and "select outbox.retire(%s)", b.worker),
+    "cancel ready": of_job("cancel", "ready"),
+    "cancel later": of_job("cancel", "later"),
+    "cancel running": of_job("cancel", "leases"),
+    "retry dead": of_job("retry", "dead_letters"),
+}
+
+
+def check(engine: Engine, dsn: str, rows: int, statistics: str, dead: int = 0) -> None:
+    busy = Busy(engine, rows, statistics)
+    if dead:
+        data.leave_dead_rows(engine, dead)
+    explained = Explained(Engine(dsn))
+    found: list[str] = []
+    for mode in ("auto", "force_generic_plan"):
+        explained.engine.do(f"set plan_cache_mode = {mode}")
+        for name, call in HOT.items():
+            statement, *args = call(busy)
+            nodes = explained.nodes(statement, *args)
+            found += [f"{name} ({mode}): {fault}" for fault in faults(nodes, ASKED, PARTITIONS)]
+    explained.engine.close()
+    assert found == [], "\n".join(dict.fromkeys(found))
+
+
+@proves("G5")
+@pytest.mark.parametrize("statistics", ["none", "stale", "fresh"])
+@pytest.mark.parametrize("rows", [0, 1000])
+def test_hot_statements_keep_their_plans(engine: Engine, dsn: str, rows: int, statistics: str) -> None:
+    check(engine, dsn, rows, statistics)
+
+
+@proves("G5", "G6")
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("statistics", ["none", "stale", "fresh"])
+def test_hot_statements_keep_their_plans_at_a_million_rows(engine: Engine, dsn: str, statistics: str) -> None:
+    check(engine, dsn, 1_000_000, statistics, dead=200_000)
