@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from outboxd.api.exchange import Exchange
 from outboxd.api.json_checks import Path, refused
-from outboxd.errors import Error, Forbidden, Invalid, Issue, TooLarge
+from outboxd.errors import Error, Forbidden, Invalid, Issue, LoopDetected, TooLarge
 from outboxd.store import event_keys
 from outboxd.store.ingest import Incoming
 
@@ -24,6 +24,7 @@ SIBLING_PROJECT = "API key is scoped to a different project"
 FOREIGN_SESSION = "server_session_id must belong to project_id and team_id"
 METADATA_BYTES = 32 * 1024
 
+_MOST_HOPS = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=366)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -91,6 +92,7 @@ async def incoming(exchange: Exchange, event: EventIn, at: Path = (), *, watched
         request_id=exchange.request_id,
         traceparent=exchange.traceparent,
         tracestate=exchange.tracestate,
+        hops=_hops(exchange),
         key_id=exchange.key_id,
         actor=exchange.caller.actor,
         event_key=key,
@@ -215,3 +217,12 @@ def within(at: Path, error: Error) -> Error:
         return error
     moved = [Issue(path=(*at, *issue.path), code=issue.code, message=issue.message) for issue in error.issues]
     return Invalid(error.detail, moved, code=error.code)
+
+
+def _hops(exchange: Exchange) -> int:
+    """How many deliveries led here; a webhook into our own ingest ends at the eighth."""
+    said = exchange.headers.get(b"outboxd-hops")
+    hops = int(said) if said is not None and said.isdigit() and len(said) <= 9 else 0
+    if hops > _MOST_HOPS:
+        raise LoopDetected(f"this event is the result of more than {_MOST_HOPS} deliveries")
+    return hops

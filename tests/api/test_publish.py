@@ -269,3 +269,19 @@ async def test_a_project_with_too_many_waiting_jobs_is_told_to_slow_down(db: Dat
         full.headers["retry-after"],
     )
     assert 201 == free.status_code
+
+
+async def test_a_webhook_into_our_own_ingest_ends_at_eight_hops(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    async with serving(db, tenant.key) as served:
+        answers = [
+            await served.http.post("/v1/events", json={"eventType": "a"}, headers={"outboxd-hops": said})
+            for said in ("8", "9", "999999999999", "-1", "x")
+        ]
+
+    assert [201, 400, 201, 201, 201] == [answer.status_code for answer in answers]
+    assert "LoopDetected" == answers[1].json()["error"]
+    stored = await (
+        await conn.execute("select array_agg(hops order by id) as hops from outbox.events")
+    ).fetchone()
+    assert {"hops": [8, 0, 0, 0]} == stored
