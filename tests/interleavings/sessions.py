@@ -178,6 +178,11 @@ def install_halts(engine: Engine) -> None:
                 f"create trigger halt_{when} {when} insert or update or delete on outbox.{table}"
                 " for each statement execute function public.halt()"
             )
+    # Between two keys of one statement, too.
+    engine.do(
+        "create trigger halt_row after insert on outbox.event_keys"
+        " for each row execute function public.halt()"
+    )
 
 
 def every_point(

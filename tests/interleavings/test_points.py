@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.clock import Clock
 from tests.engine import Engine, result
@@ -99,3 +100,36 @@ def test_expire_meets_place_and_settle_at_every_write(
                     s.engine.settle(s.worker, *map(result, s.claimed))
                 assert s.engine.claim(s.worker) == []
                 assert s.outcomes() == [["completed"], ["cancelled"], ["cancelled"]], seen.order
+
+
+@proves("L3")
+def test_settles_of_several_leases_meet_at_every_write_without_a_deadlock(
+    scene: Make, engine: Engine, dsn: str
+) -> None:
+    def make() -> Scene:
+        made = scene()
+        for _ in range(3):
+            made.enqueue(2)
+            made.claimed += made.engine.claim(made.worker)
+        return made
+
+    def some(*at: int) -> Any:
+        return lambda e, s: e.settle(s.worker, *(result(s.claimed[n]) for n in at))
+
+    for left, right in (((0, 1, 4), (4, 5, 0)), ((4, 5, 0), (0, 1, 4)), ((0, 1, 2, 3), (3, 2, 1, 0))):
+        for seen in every_point(engine, dsn, make, some(*left), some(*right)):
+            ends = [one for one in seen.scene.outcomes() if one]
+            assert ends == [["completed"]] * len({*left, *right}), seen.order
+
+
+@proves("E3", "E10")
+def test_groups_with_equal_keys_meet_between_two_keys_without_a_deadlock(
+    scene: Make, engine: Engine, dsn: str
+) -> None:
+    def publish(*keys: str) -> Any:
+        events = [Jsonb({"eventType": "t", "idempotencyKey": key}) for key in keys]
+        sql = "select event_id from outbox.publish_many(%s::jsonb[], %s) order by ord"
+        return lambda e, s: e.rows(sql, events, s.tenant.project)
+
+    for seen in every_point(engine, dsn, scene, publish("A", "B", "C"), publish("C", "B", "A")):
+        assert seen.left[0] == seen.right[0][::-1], seen.order

@@ -61,8 +61,9 @@ begin
   update outbox.streams set head = n;
   insert into outbox.leases (id, worker_id, queue_id, claimed_at, deadline_at, job_ids, nos, attempts, series,
     run_ats, lanes, priorities)
-  select gen_random_uuid(), w.id, 1 + g.i % {queues}, v_now, v_now + interval '1 h', array_agg(gen_random_uuid()),
-    array_agg(1), array_agg(1), array_agg(0), array_agg(v_now), array_agg(1), array_agg(0)
+  select gen_random_uuid(), w.id, 1 + g.i % {queues}, v_now, v_now + interval '1 h',
+    array_agg(gen_random_uuid()), array_agg(1), array_agg(1), array_agg(0), array_agg(v_now), array_agg(1),
+    array_agg(0)
   from generate_series(1, least(n, 1000)) g(i), generate_series(1, 20) k(i),
     (select id from outbox.workers where name = 'other') w
   group by g.i, w.id;
