@@ -17,7 +17,9 @@ begin
   if p_for is null or p_for not between interval '1 s' and interval '24 h' then
     perform outbox.refuse(400, 'p_for: 1 s to 24 h');
   end if;
-  update outbox.leases l set deadline_at = v_until,
+  update outbox.leases l set
+    -- Others may share the lease: a short time for one job takes none from them. A pull lease is one's own.
+    deadline_at = case when l.expires_at is null then greatest(l.deadline_at, v_until) else v_until end,
     expires_at = case when l.expires_at is not null then v_until end
   where l.id = p_lease and l.worker_id = p_worker and (p_jobs is null or p_jobs <@ l.job_ids)
   returning l.deadline_at into v_moved;

@@ -48,6 +48,17 @@ def test_extend_moves_the_deadline_and_a_pull_leases_expiry(
         assert row == {"deadline_at": clock.now + 7 * MINUTE, "expires_at": expires}
 
 
+def test_a_short_time_for_one_job_takes_none_from_those_that_share_its_lease(
+    engine: Engine, tenant: Tenant, worker: UUID, clock: Clock
+) -> None:
+    for _ in range(2):
+        engine.enqueue(tenant)
+    first, second = engine.claim(worker)
+    assert first["lease_id"] == second["lease_id"]
+    before = engine.one("select deadline_at from outbox.leases")
+    assert engine.extend(worker, first["lease_id"], timedelta(seconds=1)) == before
+
+
 def test_extend_refuses_bad_times_and_jobs_it_does_not_hold(
     engine: Engine, tenant: Tenant, worker: UUID
 ) -> None:
