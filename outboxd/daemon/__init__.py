@@ -6,7 +6,6 @@
     readiness  what it knows of itself
     web        the HTTP server, and the listener for metrics
     signals    SIGTERM drains, a second one hurries
-    systemd    what the supervisor is told
     pace       which event loop, and how rarely the garbage collector looks
     private    `up`: a Postgres of its own, first keys, a data directory
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from outboxd import telemetry
+from outboxd import __version__, telemetry
 from outboxd.db.pool import Database
 from outboxd.errors import Unavailable
 from outboxd.store import measures
@@ -38,6 +38,10 @@ class Figures:
                 log.info("figures not read", code=away.code)
                 return
         _show(found)
+        pool = self._db.stats()
+        free = pool.get("pool_available", 0)
+        connections: Table = {("free",): free, ("used",): pool.get("pool_size", 0) - free}
+        telemetry.show(telemetry.DB_POOL_CONNECTIONS, connections)
 
 
 def _show(found: Measured) -> None:
@@ -55,8 +59,10 @@ def _show(found: Measured) -> None:
         (telemetry.JOBS_HELD, found.held),
         (telemetry.ENDPOINTS, found.endpoints),
         (telemetry.TABLE_DEAD_ROWS, found.dead_rows),
+        (telemetry.CHORE_LAST_SUCCESS, found.chores),
     ):
         telemetry.show(gauge, table)
+    telemetry.built(__version__, found.schema)
     telemetry.PENDING_ROWS.set(found.pending)
     telemetry.PENDING_OLDEST_SECONDS.set(found.pending_oldest)
     telemetry.XMIN_AGE_SECONDS.set(found.xmin_age)

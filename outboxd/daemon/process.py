@@ -21,7 +21,6 @@ from outboxd.daemon import boot, figures, parts, web
 from outboxd.daemon.parts import Parts
 from outboxd.daemon.readiness import Readiness
 from outboxd.daemon.signals import Ending, handled, tell_tasks
-from outboxd.daemon.systemd import Supervisor
 from outboxd.errors import Error
 from outboxd.handlers import python
 from outboxd.loops.worker import Worker
@@ -42,12 +41,10 @@ class Process:
         *,
         until_empty: bool = False,
         gone: Callable[[], Awaitable[None]] | None = None,
-        supervisor: Supervisor | None = None,
     ) -> None:
         self._config = config
         self._until_empty = until_empty
         self._gone = gone
-        self._supervisor = supervisor or Supervisor()
         self._ending = Ending()
         self._serves = "api" in config.roles
         self._works = "work" in config.roles
@@ -97,7 +94,6 @@ class Process:
                 await self._work(group, made, ready, background)
             else:
                 booting.cancel()
-            self._supervisor.say("STOPPING=1")
             for server in self._servers:
                 server.should_exit = True
             await asyncio.gather(*fronts)
@@ -119,7 +115,6 @@ class Process:
             ("sequencer", made.sequencer.run()),
             ("poll", poll.run()),
             ("sweeper", made.sweeper.run()),
-            ("watchdog", self._tell_supervisor(ready)),
         ):
             background.append(self._started(group, name, loop))
         if self._until_empty:
@@ -197,15 +192,6 @@ class Process:
     async def _watch(self, gone: Callable[[], Awaitable[None]]) -> None:
         await gone()
         raise RuntimeError("the embedded Postgres has ended")
-
-    async def _tell_supervisor(self, ready: Readiness) -> None:
-        """READY once, then the watchdog's word as long as the event loop turns and the worker beats."""
-        self._supervisor.say("READY=1", f"STATUS={', '.join(self._config.roles)}")
-        pause = self._supervisor.watchdog
-        while pause is not None:
-            if not self._works or self._worker_check() == "ok":
-                self._supervisor.say("WATCHDOG=1")
-            await asyncio.sleep(pause.total_seconds())
 
     async def _stop_when_empty(self, made: Parts) -> None:
         """Ends the process once nothing is due, nothing is numbered and nobody works."""

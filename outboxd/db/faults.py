@@ -21,7 +21,7 @@ from datetime import timedelta
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from outboxd import errors
+from outboxd import errors, telemetry
 from outboxd.errors import Broken, Conflict, DatabaseUnavailable, Error, Invalid, Unavailable
 
 _RETRY_IN = re.compile(r"retry_in=(\d+(?:\.\d+)?)s")
@@ -59,6 +59,7 @@ def translated() -> Iterator[None]:
 
 def of(failed: psycopg.Error) -> Error:
     """What this failure is, of ours."""
+    telemetry.DB_ERRORS_TOTAL.labels((failed.sqlstate or "client")[:2]).inc()
     if isinstance(failed, PoolTimeout | TooManyRequests | PoolClosed):
         return DatabaseUnavailable("no database connection was free in time")
     if failed.sqlstate is None:

@@ -21,6 +21,8 @@ from psycopg.abc import PQGen
 from psycopg.rows import DictRow
 from psycopg.types.json import set_json_loads
 
+from outboxd import telemetry
+
 log = structlog.get_logger()
 
 RV = TypeVar("RV")
@@ -57,6 +59,7 @@ class Link(AsyncConnection[DictRow]):
         """Shuts the socket; whoever waits on it gets an OperationalError now."""
         if self.closed:
             return
+        telemetry.DB_NETWORK_CUTS_TOTAL.inc()
         with socket.socket(fileno=os.dup(self.pgconn.socket)) as other:
             try:
                 other.shutdown(socket.SHUT_RDWR)

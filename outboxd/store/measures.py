@@ -34,6 +34,14 @@ where schemaname = 'outbox' and relname = any ('{ready,later,leases,lanes,pendin
 """
 
 
+_CHORES: LiteralString = """
+select name, extract(epoch from last_success_at) from outbox.chores where last_success_at is not null
+"""
+_SCHEMA: LiteralString = """
+select coalesce(max(substring(path from 'migrations/(\\d+)')::int), 0) from outbox.migrations
+"""
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """By labels; a gauge without labels has the key ()."""
 
@@ -47,6 +55,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     held: Table
     endpoints: Table
     dead_rows: Table
+    chores: Table
+    schema: int
     pending: float
     pending_oldest: float
     xmin_age: float
@@ -68,6 +78,8 @@ async def read(conn: Conn) -> Measured:
         held=_table(await _rows(conn, _HELD)),
         endpoints=_table(await _rows(conn, _ENDPOINTS)),
         dead_rows=_table(await _rows(conn, _TABLES)),
+        chores=_table(await _rows(conn, _CHORES)),
+        schema=(await _rows(conn, _SCHEMA))[0][0],
         pending=float(single[0]),
         pending_oldest=float(single[1]),
         xmin_age=float(single[2]),

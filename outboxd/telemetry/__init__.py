@@ -68,7 +68,6 @@ HTTP_REQUEST_SECONDS = _seconds("http_request_seconds", "From request to answer.
 HTTP_IN_FLIGHT = _gauge("http_in_flight", "Requests being answered.")
 HTTP_REFUSED_TOTAL = _counter("http_refused_total", "Requests refused before their route.", "reason")
 AUTH_CACHE_TOTAL = _counter("auth_cache_total", "Look-ups of keys in memory.", "result")
-LOOP_DELAY_SECONDS = _seconds("loop_delay_seconds", "How late the event loop wakes.")
 
 # Taking events in ---------------------------------------------------------------------------------------
 
@@ -121,7 +120,6 @@ LISTEN_UP = _gauge("listen_up", "1 while hints are proven to arrive, else 0 and 
 DELIVERIES_TOTAL = _counter("deliveries_total", "Attempts to deliver by how they ended.", "class")
 DELIVERY_SECONDS = _seconds("delivery_seconds", "One attempt to deliver.", "class")
 ENDPOINTS = _gauge("endpoints", "Webhook targets by state.", "state")
-BREAKER_OPENED_TOTAL = _counter("breaker_opened_total", "Targets given a rest after failures.")
 EGRESS_BLOCKED_TOTAL = _counter("egress_blocked_total", "Calls not made, since their target is denied.")
 
 # Chores -------------------------------------------------------------------------------------------------
@@ -134,7 +132,6 @@ CHORE_FAILURES_TOTAL = _counter("chore_failures_total", "Runs of a chore that fa
 # Database -----------------------------------------------------------------------------------------------
 
 DB_POOL_CONNECTIONS = _gauge("db_pool_connections", "Connections of the pool by state.", "state")
-DB_POOL_WAIT_SECONDS = _seconds("db_pool_wait_seconds", "Wait for a connection.")
 DB_ERRORS_TOTAL = _counter("db_errors_total", "Errors of Postgres by SQLSTATE class.", "class")
 DB_RETRIES_TOTAL = _counter("db_retries_total", "Statements repeated after an error.")
 DB_NETWORK_CUTS_TOTAL = _counter("db_network_cuts_total", "Connections cut because they were silent.")
@@ -142,8 +139,6 @@ NOTIFY_QUEUE_RATIO = _gauge("notify_queue_ratio", "How full the server's queue o
 TABLE_DEAD_ROWS = _gauge("table_dead_rows", "Dead rows waiting for vacuum.", "table")
 XMIN_AGE_SECONDS = _gauge("xmin_age_seconds", "Age of the oldest snapshot, which holds vacuum back.")
 SCHEMA_VERSION = _gauge("schema_version", "Number of the last migration.")
-WAL_BYTES_PER_JOB = _gauge("wal_bytes_per_job", "Write-ahead log per job, over the last minute.")
-DEAD_ROWS_PER_JOB = _gauge("dead_rows_per_job", "Dead rows per job, over the last minute.")
 
 # Process ------------------------------------------------------------------------------------------------
 
@@ -166,8 +161,6 @@ SHARED: frozenset[Gauge] = frozenset(
         NOTIFY_QUEUE_RATIO,
         TABLE_DEAD_ROWS,
         XMIN_AGE_SECONDS,
-        WAL_BYTES_PER_JOB,
-        DEAD_ROWS_PER_JOB,
     }
 )
 
