@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import cast
 from uuid import UUID
@@ -36,10 +37,13 @@ class Writers:
         self.project = project
         self.committed: dict[int, list[int]] = {}
 
-    async def write(self, who: int, count: int) -> None:
+    async def write(self, who: int, count: int, more: Callable[[], bool] = lambda: False) -> None:
+        """`count` numbers, and then for as long as `more` says so."""
         mine = self.committed.setdefault(who, [])
         async with await AsyncConnection.connect(self.dsn) as conn:
-            for n in range(who * 10_000, who * 10_000 + count):
+            for n in range(who * 10_000, (who + 1) * 10_000):
+                if n - who * 10_000 >= count and not more():
+                    return
                 await conn.execute(_PUBLISH, [n, self.project])
                 await asyncio.sleep(random.uniform(0, 0.01))
                 if random.random() < 0.1:
@@ -102,7 +106,7 @@ async def test_killing_the_sequencers_backends_all_the_time_loses_nothing(dsn: s
         for wakes in (Wakes(), Wakes()):
             await stack.enter_async_context(running(Sequencer(db, wakes, batch=7).run(), polled(wakes)))
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(writers.write(who, 150)) for who in range(8)]
+            tasks = [group.create_task(writers.write(who, 100, lambda: kills <= 20)) for who in range(8)]
             while not all(task.done() for task in tasks):
                 cur = await conn.execute(
                     "select count(pg_terminate_backend(pid)) as n from (select pid from pg_stat_activity"
