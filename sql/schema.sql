@@ -86,7 +86,9 @@ create type outbox.incoming as (
   private_removed integer,
   event_key text,
   strict boolean,
-  watched boolean
+  watched boolean,
+  generate boolean,
+  platform_given boolean
 );
 
 create type outbox.placeable as (
@@ -192,6 +194,15 @@ create table outbox.audit_log (
   constraint audit_log_pkey PRIMARY KEY (id)
 )
 partition by RANGE (id);
+
+create table outbox.budget_marks (
+  scope_id uuid not null,
+  budget text not null,
+  period timestamp with time zone not null,
+  percent integer not null,
+  at timestamp with time zone not null,
+  constraint budget_marks_pkey PRIMARY KEY (scope_id, budget, period, percent)
+);
 
 create table outbox.checkpoints (
   job_id uuid not null,
@@ -335,6 +346,7 @@ create table outbox.feed (
   bytes integer not null,
   type text not null,
   jobs uuid[],
+  gather boolean not null default false,
   constraint feed_pkey PRIMARY KEY (project_id, seq, sequenced_at)
 )
 partition by RANGE (sequenced_at);
@@ -348,12 +360,34 @@ create table outbox.gates (
 )
 with (fillfactor=50);
 
+create table outbox.gatherings (
+  project_id uuid not null,
+  key text collate "C" not null,
+  job_id uuid not null,
+  session_id uuid,
+  events integer not null,
+  opened_at timestamp with time zone not null,
+  constraint gatherings_pkey PRIMARY KEY (project_id, key)
+)
+with (fillfactor=70);
+
 create table outbox.handlers (
   name text not null,
   open boolean not null default false,
   declared_by text not null,
   created_at timestamp with time zone not null,
   constraint handlers_pkey PRIMARY KEY (name)
+);
+
+create table outbox.idempotency (
+  scope_id uuid not null,
+  route text not null,
+  key text collate "C" not null,
+  fingerprint bytea not null,
+  status smallint not null,
+  reply jsonb not null,
+  expires_at timestamp with time zone not null,
+  constraint idempotency_pkey PRIMARY KEY (scope_id, route, key)
 );
 
 create unlogged table outbox.idle (
@@ -391,6 +425,7 @@ create table outbox.jobs (
   request_id text,
   traceparent text,
   payload jsonb,
+  session_id uuid,
   constraint jobs_pkey PRIMARY KEY (id),
   constraint jobs_unique_until_check CHECK ((unique_until = ANY (ARRAY['ended'::text, 'started'::text])))
 )
@@ -467,12 +502,59 @@ create table outbox.leases (
 )
 with (fillfactor=50, toast_tuple_target=8160, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=off);
 
+create table outbox.members (
+  job_id uuid not null,
+  event_id uuid not null,
+  seq bigint not null,
+  constraint members_pkey PRIMARY KEY (job_id, event_id)
+);
+
 create table outbox.migrations (
   path text not null,
   checksum text not null,
   applied_at timestamp with time zone not null default clock_timestamp(),
   kind text not null,
   constraint migrations_pkey PRIMARY KEY (path)
+);
+
+create table outbox.observation_sources (
+  id uuid not null,
+  observation_id uuid not null,
+  project_id uuid not null,
+  source_type text not null,
+  source_id uuid not null,
+  job_id uuid,
+  created_at timestamp with time zone not null,
+  constraint observation_sources_pkey PRIMARY KEY (id),
+  constraint observation_sources_source_type_check CHECK ((source_type = ANY (ARRAY['agent_event'::text, 'session_summary'::text]))),
+  constraint observation_sources_observation_id_fkey FOREIGN KEY (observation_id) REFERENCES outbox.observations(id) ON DELETE CASCADE,
+  constraint observation_sources_observation_id_source_type_source_id_key UNIQUE (observation_id, source_type, source_id)
+);
+
+create table outbox.observations (
+  id uuid not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  session_id uuid,
+  origin text not null,
+  kind text not null,
+  content text not null,
+  metadata jsonb not null default '{}'::jsonb,
+  platform_source text,
+  revision integer not null default 1,
+  generation_key text collate "C",
+  idempotency_key text collate "C",
+  job_id uuid,
+  key_id uuid,
+  content_hash bytea,
+  simhash bigint,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  search tsvector not null,
+  constraint observations_pkey PRIMARY KEY (id),
+  constraint observations_kind_check CHECK (((char_length(kind) >= 1) AND (char_length(kind) <= 64))),
+  constraint observations_origin_check CHECK ((origin = ANY (ARRAY['manual'::text, 'generated'::text, 'summary'::text]))),
+  constraint observations_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id)
 );
 
 create table outbox.pending (
@@ -483,6 +565,7 @@ create table outbox.pending (
   bytes integer not null,
   type text not null,
   jobs uuid[],
+  gather boolean not null default false,
   constraint pending_pkey PRIMARY KEY (project_id, id)
 )
 with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=off);
@@ -513,11 +596,24 @@ create table outbox.projects (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
   revision integer not null default 1,
+  purged_at timestamp with time zone,
   constraint projects_pkey PRIMARY KEY (id),
   constraint projects_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120))),
   constraint projects_team_id_fkey FOREIGN KEY (team_id) REFERENCES outbox.teams(id),
   constraint projects_id_team_id_key UNIQUE (id, team_id),
   constraint projects_number_key UNIQUE (number)
+);
+
+create table outbox.provider_holds (
+  provider text not null,
+  class text,
+  until timestamp with time zone,
+  holds integer not null default 0,
+  failures integer not null default 0,
+  probing_until timestamp with time zone,
+  since timestamp with time zone,
+  updated_at timestamp with time zone not null,
+  constraint provider_holds_pkey PRIMARY KEY (provider)
 );
 
 create table outbox.queues (
@@ -556,6 +652,15 @@ create table outbox.queues (
   constraint queues_timeout_check CHECK (((timeout >= '00:00:01'::interval) AND (timeout <= '24:00:00'::interval))),
   constraint queues_name_key UNIQUE (name)
 );
+
+create unlogged table outbox.rate_windows (
+  subject uuid not null,
+  kind text not null,
+  window_at timestamp with time zone not null,
+  used bigint not null,
+  constraint rate_windows_pkey PRIMARY KEY (subject, kind)
+)
+with (fillfactor=50);
 
 create table outbox.ready (
   run_at timestamp with time zone not null,
@@ -596,6 +701,33 @@ create table outbox.routes (
   constraint routes_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES outbox.queues(id),
   constraint routes_team_id_fkey FOREIGN KEY (team_id) REFERENCES outbox.teams(id)
 );
+
+create table outbox.sessions (
+  id uuid not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  identity bytea,
+  platform_source text,
+  external_id text,
+  content_session_id text,
+  agent_id text,
+  agent_type text,
+  metadata jsonb not null default '{}'::jsonb,
+  started_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  reopened_at timestamp with time zone,
+  end_count integer not null default 0,
+  ended_events bigint not null default 0,
+  ended_event uuid,
+  summary_job uuid,
+  summarized_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint sessions_pkey PRIMARY KEY (id),
+  constraint sessions_identity_check CHECK ((octet_length(identity) = 32)),
+  constraint sessions_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id)
+)
+with (fillfactor=80);
 
 create table outbox.settings (
   name text not null,
@@ -642,6 +774,8 @@ create table outbox.teams (
   metadata jsonb not null default '{}'::jsonb,
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
+  budgets jsonb not null default '{}'::jsonb,
+  revision integer not null default 1,
   constraint teams_pkey PRIMARY KEY (id),
   constraint teams_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120)))
 );
@@ -652,6 +786,41 @@ create table outbox.unplaced (
   last_seq bigint not null,
   sequenced_at timestamp with time zone not null,
   constraint unplaced_pkey PRIMARY KEY (project_id, first_seq)
+);
+
+create table outbox.usage_calls (
+  id uuid not null,
+  at timestamp with time zone not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  job_id uuid not null,
+  provider text not null,
+  model text not null,
+  class text not null,
+  tokens_in bigint not null,
+  tokens_out bigint not null,
+  estimated boolean not null,
+  cost_micros bigint,
+  ms integer not null,
+  observations integer not null default 0,
+  constraint usage_calls_pkey PRIMARY KEY (id)
+);
+
+create table outbox.usage_months (
+  team_id uuid not null,
+  project_id uuid,
+  month date not null,
+  kind text not null,
+  model text not null default ''::text,
+  amount bigint not null
+);
+
+create table outbox.usage_requests (
+  team_id uuid not null,
+  project_id uuid,
+  day date not null,
+  requests bigint not null,
+  refused bigint not null default 0
 );
 
 create table outbox.workers (
@@ -697,10 +866,15 @@ CREATE UNIQUE INDEX endpoints_queue ON outbox.endpoints USING btree (queue_id);
 CREATE UNIQUE INDEX endpoints_uid ON outbox.endpoints USING btree (project_id, uid) WHERE (uid IS NOT NULL);
 CREATE INDEX event_keys_expiry ON outbox.event_keys USING btree (expires_at);
 CREATE INDEX events_project ON ONLY outbox.events USING btree (project_id, id);
+CREATE INDEX events_session ON ONLY outbox.events USING btree (session_id, id) WHERE (session_id IS NOT NULL);
 CREATE INDEX feed_event ON ONLY outbox.feed USING btree (event_id);
+CREATE UNIQUE INDEX gatherings_job ON outbox.gatherings USING btree (job_id);
+CREATE INDEX gatherings_session ON outbox.gatherings USING btree (session_id) WHERE (session_id IS NOT NULL);
+CREATE INDEX idempotency_expiry ON outbox.idempotency USING btree (expires_at);
 CREATE INDEX job_keys_job ON outbox.job_keys USING btree (job_id);
 CREATE INDEX jobs_event ON ONLY outbox.jobs USING btree (event_id) WHERE (event_id IS NOT NULL);
 CREATE INDEX jobs_project ON ONLY outbox.jobs USING btree (project_id, id);
+CREATE INDEX jobs_session ON ONLY outbox.jobs USING btree (session_id) WHERE (session_id IS NOT NULL);
 CREATE INDEX keys_team ON outbox.keys USING btree (team_id, created_at);
 CREATE INDEX lanes_blocked ON outbox.lanes USING btree (queue_id, id) WHERE (blocked_by IS NOT NULL);
 CREATE INDEX lanes_due ON outbox.lanes USING btree (queue_id, due_at) WHERE ((lease_id IS NULL) AND (blocked_by IS NULL));
@@ -709,6 +883,15 @@ CREATE INDEX later_job ON outbox.later USING btree (job_id);
 CREATE INDEX later_queue ON outbox.later USING btree (queue_id, run_at);
 CREATE INDEX leases_queue ON outbox.leases USING btree (queue_id);
 CREATE INDEX leases_worker ON outbox.leases USING btree (worker_id);
+CREATE INDEX members_event ON outbox.members USING btree (event_id);
+CREATE INDEX observation_sources_source ON outbox.observation_sources USING btree (source_id, observation_id);
+CREATE UNIQUE INDEX observations_generation ON outbox.observations USING btree (project_id, generation_key) WHERE (generation_key IS NOT NULL);
+CREATE UNIQUE INDEX observations_idempotency ON outbox.observations USING btree (project_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+CREATE INDEX observations_job ON outbox.observations USING btree (job_id) WHERE (job_id IS NOT NULL);
+CREATE INDEX observations_kind ON outbox.observations USING btree (project_id, kind, created_at);
+CREATE INDEX observations_recent ON outbox.observations USING btree (project_id, created_at, id);
+CREATE INDEX observations_search ON outbox.observations USING gin (search) WITH (fastupdate=off);
+CREATE INDEX observations_session ON outbox.observations USING btree (session_id, created_at) WHERE (session_id IS NOT NULL);
 CREATE INDEX pending_event ON outbox.pending USING btree (event_id);
 CREATE UNIQUE INDEX projects_name ON outbox.projects USING btree (team_id, lower(name));
 CREATE INDEX queues_handler ON outbox.queues USING btree (handler);
@@ -716,7 +899,17 @@ CREATE INDEX queues_made_by ON outbox.queues USING btree (made_by) WHERE (made_b
 CREATE INDEX ready_job ON outbox.ready USING btree (job_id);
 CREATE INDEX routes_pattern ON outbox.routes USING btree (pattern);
 CREATE INDEX routes_scope ON outbox.routes USING btree (project_id, team_id);
+CREATE INDEX sessions_content ON outbox.sessions USING btree (project_id, content_session_id, created_at) WHERE (content_session_id IS NOT NULL);
+CREATE UNIQUE INDEX sessions_identity ON outbox.sessions USING btree (project_id, identity) WHERE (identity IS NOT NULL);
+CREATE INDEX sessions_open ON outbox.sessions USING btree (id) WHERE (ended_at IS NULL);
+CREATE INDEX sessions_project ON outbox.sessions USING btree (project_id, id);
+CREATE INDEX sessions_started ON outbox.sessions USING btree (project_id, started_at, id);
 CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
+CREATE INDEX usage_calls_job ON outbox.usage_calls USING btree (job_id);
+CREATE INDEX usage_calls_project ON outbox.usage_calls USING btree (project_id, at);
+CREATE INDEX usage_calls_team ON outbox.usage_calls USING btree (team_id, at);
+CREATE UNIQUE INDEX usage_months_scope ON outbox.usage_months USING btree (team_id, month, kind, model, COALESCE(project_id, '00000000-0000-0000-0000-000000000000'::uuid));
+CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (team_id, day, COALESCE(project_id, '00000000-0000-0000-0000-000000000000'::uuid));
 
 -- function outbox.add_handler(p_caller outbox.caller, p_name text, p_open boolean DEFAULT true) returns boolean volatile security definer
 -- function outbox.add_route(p_caller outbox.caller, p_pattern text, p_queue text, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns uuid volatile security definer
