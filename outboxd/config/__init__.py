@@ -113,10 +113,10 @@ class _Reading:
         return None
 
     def _elsewhere(self, setting: Setting) -> str | None:
-        if setting.field != "database_url" or not self.environ.get("DATABASE_URL"):
-            return None
-        self.sources[setting.name] = "DATABASE_URL"
-        return self.environ["DATABASE_URL"]
+        text = self.environ.get(setting.elsewhere) if setting.elsewhere else None
+        if text:
+            self.sources[setting.name] = setting.elsewhere
+        return text or None
 
     def _in_file(self, setting: Setting, name: str, path: str) -> str | None:
         try:

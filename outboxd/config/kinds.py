@@ -85,6 +85,14 @@ def millis(low: int, high: int) -> Kind:
     )
 
 
+def hours(low: int, high: int) -> Kind:
+    return Kind(
+        wants=f"hours, {low:,}..{high:,}",
+        parse=lambda text: timedelta(hours=_within(int(text), low, high)),
+        show=lambda value: str(value // timedelta(hours=1)),
+    )
+
+
 def days(low: int, high: int) -> Kind:
     return Kind(
         wants=f"days, {low:,}..{high:,}",
@@ -161,6 +169,11 @@ def origin() -> Kind:
     return Kind(wants="http(s)://host[:port] without a path", parse=_origin)
 
 
+def base_url() -> Kind:
+    """Where an API's paths are appended; the value ends without a slash."""
+    return Kind(wants="http(s)://host[:port][/path]", parse=_base_url)
+
+
 def origins() -> Kind:
     """What CORS may name: exact origins; any port is `:*`."""
     return listed(
@@ -182,6 +195,10 @@ def ports() -> Kind:
 
 def secret(wants: str, pattern: str = r".+") -> Kind:
     return Kind(wants=wants, parse=lambda value: Secret(_match(value, pattern)), show=lambda _: "***")
+
+
+def proxy() -> Kind:
+    return secret("http(s)://[user:password@]host[:port]", r"https?://[^/?#\s]+/?")
 
 
 def dsn() -> Kind:
@@ -242,6 +259,12 @@ def _origin(value: str) -> str:
     known = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
     _ = parts.port  # raises for a port that is none
     return clean if known and value.removesuffix("/") == clean and "*" not in clean else _refuse()
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    plain = not (parts.query or parts.fragment) and value.isprintable() and " " not in value
+    return _origin(f"{parts.scheme}://{parts.netloc}") + parts.path.rstrip("/") if plain else _refuse()
 
 
 def _dsn(value: str) -> Secret:

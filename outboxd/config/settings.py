@@ -8,6 +8,8 @@ import msgspec
 
 from outboxd.config import kinds
 from outboxd.config.kinds import Address, Kind, Network, SealKey, Secret
+from outboxd.config.memory_settings import MemorySettings
+from outboxd.config.says import Says, hidden, in_days
 
 Role = Literal["api", "work"]
 
@@ -15,38 +17,23 @@ MIB = 1024 * 1024
 _NAME = r"[A-Za-z0-9:._-]+"
 
 
-class Says(msgspec.Struct, frozen=True):
-    """What stands beside a setting in the table."""
-
-    kind: Kind
-    text: str
-    default: str | None = None
-    """Told in place of the default, where that depends on something."""
-    secret: bool = False
-    unit: str = ""
-    """Ends the setting's name where the field, whose type knows the unit, leaves it out."""
-
-
-def _secret(kind: Kind, text: str, default: str | None = None) -> Says:
-    return Says(kind, text, default, secret=True)
-
-
-def _days(text: str, low: int = 1, high: int = 3650) -> Says:
-    return Says(kinds.days(low, high), text)
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class Config(MemorySettings, frozen=True, kw_only=True):
     """All settings, as values. Made by `config.read` alone, which fills what depends on the command."""
 
     # Where the data are.
     database_url: Annotated[
         Secret | None,
-        _secret(kinds.dsn(), "libpq URL or keywords, several hosts allowed", "DATABASE_URL, else embedded"),
+        hidden(
+            kinds.dsn(),
+            "libpq URL or keywords, several hosts allowed",
+            "DATABASE_URL, else embedded",
+            elsewhere="DATABASE_URL",
+        ),
     ] = None
     """None: the embedded server is meant."""
     listen_url: Annotated[
         Secret | None,
-        _secret(kinds.dsn(), "direct connection for LISTEN and locks, past a pooler", "DATABASE_URL"),
+        hidden(kinds.dsn(), "direct connection for LISTEN and locks, past a pooler", "DATABASE_URL"),
     ] = None
     roles: Annotated[
         tuple[Role, ...], Says(kinds.choices("api", "work"), "what this process runs", "by command")
@@ -126,8 +113,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_live_jobs: Annotated[
         int, Says(kinds.number(0, 1_000_000_000), "living jobs of a project, then 503 over HTTP; 0: no limit")
     ] = 0
-    event_key_days: Annotated[timedelta, _days("how long an event's key is remembered", 1, 365)] = timedelta(
-        30
+    event_key_days: Annotated[timedelta, in_days("how long an event's key is remembered", 1, 365)] = (
+        timedelta(30)
     )
     sequencer_poll: Annotated[
         timedelta, Says(kinds.millis(20, 5000), "polling while LISTEN is not proven", unit="_MS")
@@ -153,12 +140,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         timedelta,
         Says(kinds.seconds(0.05, 10, "1..10"), "a worker's sign of life; dead after five missed", unit="_S"),
     ] = timedelta(seconds=3)
-    hold_days: Annotated[timedelta, _days("how long a held job waits", 1, 365)] = timedelta(30)
+    hold_days: Annotated[timedelta, in_days("how long a held job waits", 1, 365)] = timedelta(30)
 
     # How long things are kept.
-    job_days: Annotated[timedelta, _days("finished jobs and attempts")] = timedelta(30)
-    dead_days: Annotated[timedelta, _days("dead letters")] = timedelta(30)
-    feed_days: Annotated[timedelta, _days("how far back streams can resume", 1, 365)] = timedelta(30)
+    job_days: Annotated[timedelta, in_days("finished jobs and attempts")] = timedelta(30)
+    dead_days: Annotated[timedelta, in_days("dead letters")] = timedelta(30)
+    feed_days: Annotated[timedelta, in_days("how far back streams can resume", 1, 365)] = timedelta(30)
     event_days: Annotated[
         timedelta | None,
         Says(kinds.days_or_keep(1, 36500), "events, at least a day longer than the feed; 0: for ever"),
@@ -171,7 +158,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     # Sealing, and calling out.
     secret_keys: Annotated[
         tuple[SealKey, ...],
-        _secret(
+        hidden(
             kinds.seal_keys(),
             "kid:base64(32 bytes), comma-separated; first seals, all open",
             "none; `up`: made in DATA",
@@ -188,10 +175,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     egress_http: Annotated[bool, Says(kinds.flag(), "http:// targets are allowed")] = False
     egress_proxy: Annotated[
         Secret | None,
-        _secret(
-            kinds.secret("http(s)://[user:password@]host[:port]", r"https?://[^/?#\s]+/?"),
-            "CONNECT proxy for outgoing calls",
-        ),
+        hidden(kinds.proxy(), "CONNECT proxy for outgoing calls"),
     ] = None
     egress_ca_file: Annotated[
         Path | None, Says(kinds.readable_file(), "certificates trusted besides the system's")
@@ -223,14 +207,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     # Commands that are clients of a running server.
     url: Annotated[str | None, Says(kinds.origin(), "server of client commands", "HOST and PORT")] = None
     api_key: Annotated[
-        Secret | None, _secret(kinds.secret("a key", r"\S{1,512}"), "key of client commands")
+        Secret | None, hidden(kinds.secret("a key", r"\S{1,512}"), "key of client commands")
     ] = None
     project_id: Annotated[
         str | None, Says(kinds.text("a project's id", r"\S+"), "project of client commands", "the key's")
     ] = None
 
     # Not settings.
-    sources: dict[str, str] = {}
+    sources: dict[str, str] = {}  # noqa: RUF012 - a struct makes a new one each time
     """Setting → where its value came from, where it is not the default."""
     warnings: tuple[str, ...] = ()
     """Said at boot and by `check`."""
@@ -247,6 +231,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """As it would be set; empty where there is none or it depends on something."""
     secret: bool
     text: str
+    elsewhere: str
+    """Looked at when `name` is not set; empty for nowhere."""
 
 
 def _setting(field: str, says: Says, default: Any) -> Setting:
@@ -259,16 +245,19 @@ def _setting(field: str, says: Says, default: Any) -> Setting:
         plain=plain,
         secret=says.secret,
         text=says.text,
+        elsewhere=says.elsewhere,
     )
 
 
 def _table() -> tuple[Setting, ...]:
     hints = get_type_hints(Config, include_extras=True)
     defaults = {field.name: field.default for field in msgspec.structs.fields(Config)}
+    # The engine's first: of two classes the hints come the other way round.
+    names = [*Config.__annotations__, *MemorySettings.__annotations__]
     return tuple(
         _setting(name, says, defaults[name])
-        for name, hint in hints.items()
-        for says in getattr(hint, "__metadata__", ())
+        for name in names
+        for says in getattr(hints[name], "__metadata__", ())
         if isinstance(says, Says)
     )
 

@@ -151,6 +151,33 @@ def test_the_unprefixed_name_of_the_database_is_taken_too() -> None:
     assert found.sources == {"OUTBOXD_DATABASE_URL": "DATABASE_URL"}
 
 
+def test_keys_of_providers_go_by_their_own_names_and_ours_win() -> None:
+    theirs = read(ANTHROPIC_API_KEY="hunter2secret", GEMINI_API_KEY="")
+    assert theirs.anthropic_api_key == Secret("hunter2secret")
+    assert theirs.gemini_api_key is None
+    assert theirs.sources == {"OUTBOXD_ANTHROPIC_API_KEY": "ANTHROPIC_API_KEY"}
+    ours = read(ANTHROPIC_API_KEY="hunter2secret", OUTBOXD_ANTHROPIC_API_KEY="meant")
+    assert ours.anthropic_api_key == Secret("meant")
+    assert "hunter2secret" not in "".join(map(repr, show.effective(theirs)))
+
+
+def test_settings_of_the_memory_become_values() -> None:
+    found = read(
+        OUTBOXD_PROVIDER_TIMEOUT_S="0.5",
+        OUTBOXD_OPENAI_BASE_URL="http://127.0.0.1:1234/v1/",
+        OUTBOXD_PROVIDER_FALLBACK="openai:meta/llama-3.3:free",
+        OUTBOXD_IDEMPOTENCY_HOURS="168",
+        OUTBOXD_MEMORY_DAYS="0",
+        OUTBOXD_BUDGET_CALLS_PER_HOUR="10",
+    )
+    assert found.provider_timeout == timedelta(milliseconds=500)
+    assert found.openai_base_url == "http://127.0.0.1:1234/v1"
+    assert found.provider_fallback == "openai:meta/llama-3.3:free"
+    assert found.idempotency == timedelta(days=7)
+    assert (found.memory_days, found.budget_calls_per_hour) == (None, 10)
+    assert (found.generation, found.generation_attempts, found.observe_batch) == ("per-event", 8, 8)
+
+
 def test_embedded_postgres_in_a_container_must_be_meant() -> None:
     assert problems("up", CONTAINER) == (
         (
@@ -242,6 +269,14 @@ def test_a_relation_is_not_judged_on_a_value_that_could_not_be_read() -> None:
         ("WORKER_QUEUES", "a b"),
         ("SECRET_KEYS", f"a:{KEY},a:{KEY}"),
         ("SECRET_KEYS", KEY),
+        ("GENERATION", "sometimes"),
+        ("OPENAI_BASE_URL", "ftp://127.0.0.1/v1"),
+        ("OPENAI_BASE_URL", "http://me:hunter2@127.0.0.1/v1"),
+        ("GEMINI_BASE_URL", "https://gateway.example/?key=hunter2"),
+        ("PROVIDER_TIMEOUT_S", "300"),
+        ("ANTHROPIC_API_KEY", "two words"),
+        ("IDEMPOTENCY_HOURS", "0"),
+        ("SEARCH_LANGUAGE", "english'; drop"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(name: str, text: str) -> None:
