@@ -92,6 +92,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     publishes: bool = False
     """Refused before its body is read while the ingest queue is full."""
     open_when_draining: bool = False
+    summary: str = ""
+    """One line for `/openapi.json`, as are the next two."""
+    answers: Mapping[int, Any] = {}
+    """What a reply that is no error holds, by its status: a type; None, no body; `"text/html"`, that text."""
+    parameters: Mapping[str, Any] = {}
+    """Types of `query` where they differ from those in `parameters.PARAMETERS`."""
 
 
 class Exchange:

@@ -1,0 +1,54 @@
+"""What query parameters look like, by name, for `/openapi.json`: the handlers judge, this page tells.
+
+A route on which a name means something else says so in `Operation.parameters`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from outboxd.model.jobs import SourceType
+
+Flag = Literal["true", "false"]
+Limit = Annotated[int, Meta(ge=1, le=200)]
+Ident = Annotated[str, Meta(description="an id")]
+Moment = Annotated[
+    str, Meta(description="milliseconds since 1970, or ISO 8601", examples=["2026-01-31T12:00:00Z"])
+]
+
+
+def text(most: int, description: str = "") -> Any:
+    return Annotated[str, Meta(min_length=1, max_length=most, description=description or None)]
+
+
+PARAMETERS: Mapping[str, Any] = {
+    "classification": text(64, "why the last attempt failed"),
+    "contentSessionId": text(512),
+    "cursor": Annotated[str, Meta(description="`nextCursor` of the page before")],
+    "eventId": Ident,
+    "eventType": text(8192, "exact, or a prefix `a.*`; at most 20, separated by commas"),
+    "generate": Flag,
+    "handler": text(255),
+    "hasFailedJob": Flag,
+    "held": Flag,
+    "include": Literal["payload"],
+    "limit": Limit,
+    "offset": Annotated[int, Meta(ge=0, le=10_000)],
+    "order": Literal["asc", "desc"],
+    "platformSource": text(64),
+    "projectId": Ident,
+    "queue": text(100),
+    "requestId": text(64),
+    "sessionId": Ident,
+    "since": Moment,
+    "sourceType": text(64),
+    "source_type": SourceType,
+    "state": Literal["enabled", "paused", "disabled"],
+    "status": text(512, "states, separated by commas"),
+    "subject": text(255),
+    "type": text(255),
+    "until": Moment,
+    "wait": Flag,
+    "waitSeconds": Annotated[int, Meta(ge=0, le=30)],
+}
