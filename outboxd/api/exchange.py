@@ -93,9 +93,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Refused before its body is read while the ingest queue is full."""
     open_when_draining: bool = False
     summary: str = ""
-    """One line for `/openapi.json`, as are the next two."""
+    """One line for `/openapi.json`, as are the next three."""
     answers: Mapping[int, Any] = {}
     """What a reply that is no error holds, by its status: a type; None, no body; `"text/html"`, that text."""
+    refuses: tuple[int, ...] = ()
+    """Statuses of errors of its own; those of the layers before it are known."""
     parameters: Mapping[str, Any] = {}
     """Types of `query` where they differ from those in `parameters.PARAMETERS`."""
 
