@@ -97,7 +97,7 @@ def of_error(raised: BaseException) -> Ended:
 
 def publishes(ended: Ended) -> bool:
     """Whether it has to be said in a transaction of its own."""
-    return ended.write is not None or bool(ended.publish)
+    return ended.write is not None or ended.company is not None or bool(ended.publish)
 
 
 def said(lease: UUID, job: UUID, ended: Ended, ms: int) -> bytes:

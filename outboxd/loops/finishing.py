@@ -12,9 +12,9 @@ whether it was us. Nothing but Postgres is awaited while the transaction is open
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -39,13 +39,16 @@ _CONTENTIONS = 3
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 
+T = TypeVar("T")
+
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """What the transaction did."""
 
     settled: Sequence[Settled] = ()
     published: Sequence[Published] = ()
-    json: bytes = b""
+    said: Sequence[bytes] = ()
+    """The ends that were said, encoded."""
 
 
 class NotOursError(Exception):
@@ -56,19 +59,30 @@ async def finish(
     db: Database, worker: UUID, claimed: Claimed, handler: Handler, ended: Ended, ms: int
 ) -> Finished:
     """Writes and settles, as often as it takes to know. Raises what the handler's part raised."""
+    return await insist(
+        claimed.job_id,
+        once=lambda: _once(db, worker, claimed, handler, ended, ms),
+        again=lambda: again(db, worker, [ends.said(claimed.lease_id, claimed.job_id, ended, ms)]),
+    )
+
+
+async def insist(
+    job: UUID, *, once: Callable[[], Awaitable[Finished]], again: Callable[[], Awaitable[Finished]]
+) -> Finished:
+    """Repeats `once` while the database is away; a fence that closed meanwhile asks `again`."""
     pause, contentions, before = _FIRST_PAUSE, 0, False
     while True:
         try:
-            return await _once(db, worker, claimed, handler, ended, ms)
+            return await once()
         except NotOursError:
             # Perhaps because we settled it, and the answer was lost.
-            return await _again(db, worker, claimed, ended, ms) if before else Finished()
+            return await again() if before else Finished()
         except Contention:
             contentions += 1
             if contentions > _CONTENTIONS:
                 raise
         except DatabaseUnavailable as away:
-            log.warning("settle with writes failed", code=away.code, job=str(claimed.job_id))
+            log.warning("settle with writes failed", code=away.code, job=str(job))
         before = True
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  jitter, no secret
         pause = min(pause * 2, _LONGEST_PAUSE)
@@ -89,20 +103,25 @@ async def _once(
         settled = await jobs.settle(conn, worker, b"[" + said + b"]")
         if any(not told.accepted for told in settled):
             raise NotOursError
-    return Finished(settled=settled, published=published, json=said)
+    return Finished(settled=settled, published=published, said=(said,))
 
 
 async def _write(conn: Any, claimed: Claimed, handler: Handler, ended: Ended) -> Ended:
-    try:
-        if handler.inside is not None:
-            output = await handler.inside(conn, claimed)
-            return msgspec.structs.replace(ended, output=output)
-        if ended.write is not None:
-            await ended.write(conn)
-    except psycopg.errors.QueryCanceled as slow:
-        # Not the database's fault, so not to be repeated here.
-        raise TimeoutError("a statement of the handler took too long") from slow
+    if handler.inside is not None:
+        output = await patiently(handler.inside(conn, claimed))
+        return msgspec.structs.replace(ended, output=output)
+    if ended.write is not None:
+        await patiently(ended.write(conn))
     return ended
+
+
+async def patiently(write: Awaitable[T]) -> T:
+    """What a handler writes; a statement of its that took too long is no fault of the database, so it is
+    not to be repeated here."""
+    try:
+        return await write
+    except psycopg.errors.QueryCanceled as slow:
+        raise TimeoutError("a statement of the handler took too long") from slow
 
 
 async def _publish(
@@ -117,13 +136,13 @@ async def _publish(
     return await jobs.publish(conn, worker, claimed.lease_id, claimed.job_id, encoded)
 
 
-async def _again(db: Database, worker: UUID, claimed: Claimed, ended: Ended, ms: int) -> Finished:
-    """Says the end once more, without the writes: `repeated` if that transaction was committed."""
-    said = ends.said(claimed.lease_id, claimed.job_id, ended, ms)
+async def again(db: Database, worker: UUID, said: Sequence[bytes]) -> Finished:
+    """Says ends once more, without the writes: `repeated` if that transaction was committed."""
+    results = b"[" + b",".join(said) + b"]"
     while True:
         try:
             async with db.connection() as conn:
-                told = await jobs.settle(conn, worker, b"[" + said + b"]")
-            return Finished(settled=told, json=said)
+                told = await jobs.settle(conn, worker, results)
+            return Finished(settled=told, said=said)
         except Unavailable:
             await asyncio.sleep(_LONGEST_PAUSE)

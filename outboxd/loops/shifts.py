@@ -26,10 +26,12 @@ from outboxd.loops.settling import Item, Settler
 from outboxd.loops.slots import Slots
 from outboxd.loops.spots import Spots
 from outboxd.loops.threads import Threads
+from outboxd.loops.together import Parties
 from outboxd.loops.wakes import Wakes
 from outboxd.model import Claimed
 from outboxd.model.contract import Ended, Handler
 from outboxd.store import jobs
+from outboxd.store.jobs import Settled
 
 log = structlog.get_logger()
 
@@ -78,6 +80,7 @@ class Shift:
         self._meters = Meters()
         self._cancelled_early: set[UUID] = set()
         self.settler = Settler(means.db, worker, self._meters, self._settled)
+        self._parties = Parties(means.db, worker, means.writers, self._told, self.spawn)
         self.claimer = Claimer(
             means.db,
             worker,
@@ -155,6 +158,8 @@ class Shift:
 
     async def finish(self, claimed: Claimed, handler: Handler, ended: Ended, ms: int) -> Ended | None:
         """Writes and settles at once; what to say when the handler's part of it failed."""
+        if ended.company is not None:
+            return await self._parties.finish(ended.company, claimed, ended, ms)
         async with self._means.writers:
             try:
                 done = await finishing.finish(self._means.db, self.worker, claimed, handler, ended, ms)
@@ -162,12 +167,15 @@ class Shift:
                 raise
             except BaseException as raised:  # noqa: BLE001  whatever a write raises is its job's end
                 return ends.of_error(raised)
-        if done.json:
-            self._settled(self._meters.settled([Item(claimed, ended.outcome, ms, done.json)], done.settled))
+        for said in done.said:
+            self._told([Item(claimed, ended.outcome, ms, said)], done.settled)
         made = {job["queue"]: job["handler"] for event in done.published for job in event.jobs if job["due"]}
         if done.published:
             self._means.wakes.committed(made, [event.project_id for event in done.published])
         return None
+
+    def _told(self, items: Sequence[Item], settled: Sequence[Settled]) -> None:
+        self._settled(self._meters.settled(items, settled))
 
     def say(self, claimed: Claimed, ended: Ended, ms: int) -> None:
         self.settler.put(claimed, ended, ms)

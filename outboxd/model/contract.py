@@ -10,6 +10,7 @@ Whoever runs jobs knows handlers by this page alone, and the other way round.
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Literal, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -49,6 +50,15 @@ class Run(Protocol):
         """The job may run for `by` from now on, 24 h after its start at most. Raises LeaseLost."""
 
 
+class Company(msgspec.Struct, kw_only=True, eq=False):
+    """Jobs that were done by one call, so their ends are one transaction, each under its own lease.
+
+    Those that were stolen or cancelled meanwhile are left out: `write` gets the ids of the others. It may
+    be called again for ids that came late, and must then write nothing twice."""
+
+    write: Callable[[Any, frozenset[UUID]], Awaitable[None]]
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be said of an end. What `Done`, `Snooze` and exceptions do not say."""
 
@@ -70,6 +80,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """What a snoozed job waits for."""
     write: Write | None = None
     publish: tuple[dict[str, Any], ...] = ()
+    company: Company | None = None
+    """Instead of `write`, and without `publish`."""
 
 
 Result = Done | Snooze | Ended | None
