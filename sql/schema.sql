@@ -942,7 +942,9 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.check_handler(p_name text) returns void stable
 -- function outbox.check_incoming(p_row outbox.incoming, p_now timestamp with time zone, p_which text) returns void stable
 -- function outbox.check_job(p_job outbox.jobs, p_options jsonb, p_now timestamp with time zone) returns void volatile
+-- function outbox.check_project_settings(p_settings jsonb) returns void stable
 -- function outbox.check_route(p_route outbox.routes) returns void volatile
+-- function outbox.check_setting_names(p_settings jsonb) returns void immutable
 -- function outbox.check_settings(p_settings jsonb) returns void volatile
 -- function outbox.claim(p_worker uuid, p_limit integer, p_spots outbox.spot[] DEFAULT NULL::outbox.spot[]) returns SETOF outbox.claimed volatile security definer
 -- function outbox.claim_job_key(p_job outbox.jobs) returns uuid volatile
@@ -1013,6 +1015,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.make_team(p_caller outbox.caller, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb) returns uuid volatile
 -- function outbox.match_routes(p_project uuid, p_type text, p_payload jsonb DEFAULT '{}'::jsonb) returns TABLE(route_id uuid, queue text, handler text, decides boolean, enabled boolean) stable security definer
 -- function outbox.me() returns outbox.caller stable security definer
+-- function outbox.merge_settings(p_settings jsonb, p_patch jsonb) returns jsonb stable
 -- function outbox.mint_key(p_caller outbox.caller, p_hash bytea, p_prefix text, p_team uuid, p_project uuid, p_scopes text[], p_name text DEFAULT NULL::text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) returns outbox.keys volatile
 -- function outbox.most_routes(p_team uuid, p_project uuid) returns integer stable
 -- function outbox.move_lanes(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
@@ -1023,6 +1026,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.need_read_committed() returns void volatile
 -- function outbox.need_reason(p_reason text) returns void volatile
 -- function outbox.need_retryable(p_job outbox.jobs, p_state text, p_place text) returns void volatile
+-- function outbox.nested_settings(p_patch jsonb) returns jsonb immutable
 -- function outbox.note_delivery(p_endpoint uuid, p_class text, p_status integer, p_success boolean, p_closed interval, p_disabled text) returns void volatile
 -- function outbox.open_endpoint(p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea, p_secret bytea) returns void volatile
 -- function outbox.open_lane(p_job outbox.jobs) returns void volatile
@@ -1041,6 +1045,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.placeable_jobs(p_batch outbox.unplaced, p_last bigint) returns outbox.placeable[] volatile
 -- function outbox.poll(p_worker uuid DEFAULT NULL::uuid) returns TABLE(due_queues integer[], next_due timestamp with time zone, pending boolean, unplaced boolean, leases_open boolean, to_reap boolean, to_stage boolean, next_tick timestamp with time zone) volatile security definer
 -- function outbox.producer_project(p_project uuid) returns uuid stable
+-- function outbox.project_setting(p_project outbox.projects, p_path text) returns jsonb stable
 -- function outbox.publish(p_type text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_key text DEFAULT NULL::text, p_subject text DEFAULT NULL::text, p_ordering_key text DEFAULT NULL::text, p_source_event_id text DEFAULT NULL::text, p_session uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_priority integer DEFAULT 0, p_metadata jsonb DEFAULT '{}'::jsonb, p_traceparent text DEFAULT NULL::text, p_generate boolean DEFAULT true) returns uuid volatile security definer
 -- function outbox.publish_caused(p_worker uuid, p_lease uuid, p_job uuid, p_events jsonb) returns TABLE(event_id uuid, project_id uuid, jobs jsonb) volatile security definer
 -- function outbox.publish_many(p_events jsonb[], p_project uuid DEFAULT NULL::uuid) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile security definer
@@ -1077,6 +1082,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.sequence(p_projects uuid[], p_limit integer DEFAULT 1000, p_hints bigint[] DEFAULT NULL::bigint[]) returns TABLE(project_id uuid, head bigint, numbered integer, keyed integer, last_id bigint) volatile
 -- function outbox.set_gate(p_old outbox.queues, p_new outbox.queues) returns void volatile
 -- function outbox.setting(p_name text, p_fallback text) returns text stable
+-- function outbox.setting_default(p_path text) returns jsonb stable
+-- function outbox.setting_shapes() returns TABLE(path text, kind text, low numeric, high numeric, choices text[], name text, fallback jsonb) immutable
 -- function outbox.settle(p_worker uuid, p_results jsonb) returns TABLE(job_id uuid, lease_id uuid, accepted boolean, state text, due_at timestamp with time zone, note text) volatile security definer
 -- function outbox.settle_items(p_worker uuid, p_results jsonb) returns outbox.settling[] volatile
 -- function outbox.settle_open(p_worker uuid, p_items outbox.settling[]) returns outbox.settling[] volatile
@@ -1104,6 +1111,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.wake_gated(p_handlers text[]) returns void volatile
 -- function outbox.wake_queues(p_queues integer[]) returns void volatile
 -- function outbox.weigh(p_caller outbox.caller, p_queue text, p_project uuid, p_weight integer) returns void volatile security definer
+-- function outbox.whole_between(p_value jsonb, p_low numeric, p_high numeric) returns boolean immutable
 -- function outbox.why(p_job uuid) returns TABLE(rank integer, reason text, detail text, until timestamp with time zone) stable security definer
 -- function outbox.why_lane(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.why_not_due(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
@@ -1114,8 +1122,10 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.why_running(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.why_will_end(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.why_worker(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.words_like(p_value jsonb, p_pattern text, p_low numeric, p_high numeric) returns boolean immutable
 -- function outbox.wrong_backoff(p_policy jsonb) returns text immutable
 -- function outbox.wrong_rate(p_rate jsonb) returns text immutable
+-- function outbox.wrong_setting(p_path text, p_value jsonb) returns text stable
 
 -- view outbox.audit_trail (at timestamp with time zone, action text, resource_type text, resource_id text, team_id uuid, project_id uuid, actor text, key_id uuid, request_id text, event_id uuid, job_id uuid, details jsonb)
 -- view outbox.blocked_lanes (queue text, project_id uuid, ordering_key text, head_job_id uuid, state text, due_at timestamp with time zone, waiting integer)
