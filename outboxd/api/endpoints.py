@@ -17,6 +17,7 @@ from outboxd.api.wire import FOREIGN_PROJECT, SIBLING_PROJECT, uuid_of
 from outboxd.db.faults import Clash
 from outboxd.db.link import Link
 from outboxd.errors import Blocked, Conflict, Forbidden, Invalid, Issue, NotFound, PreconditionFailed
+from outboxd.model.endpoints import EndpointMade, EndpointPage, EndpointReply, EndpointSecrets
 from outboxd.store import audit, endpoints, secrets
 from outboxd.store.callers import ByKey
 from outboxd.store.endpoints import Plan, Stored
@@ -42,7 +43,7 @@ async def make(exchange: Exchange) -> Reply:
         return await endpoints.get(conn, exchange.caller, str(made), keys)
 
     stored = await exchange.api.db.run(write)
-    return x.json({"endpoint": stored.endpoint if stored else None, "secret": secret}, 201)
+    return x.json(EndpointMade(endpoint=stored.endpoint if stored else None, secret=secret), 201)
 
 
 async def listed(exchange: Exchange) -> Reply:
@@ -63,12 +64,12 @@ async def listed(exchange: Exchange) -> Reply:
             limit=limit + 1,
         )
     more = found[limit - 1].id if len(found) > limit else None
-    return x.json({"endpoints": found[:limit], "nextCursor": cursors.write(exchange, more)})
+    return x.json(EndpointPage(endpoints=found[:limit], next_cursor=cursors.write(exchange, more)))
 
 
 async def one(exchange: Exchange) -> Reply:
     """GET /v1/endpoints/{id}"""
-    return x.json({"endpoint": (await _seen(exchange)).endpoint})
+    return x.json(EndpointReply(endpoint=(await _seen(exchange)).endpoint))
 
 
 async def change(exchange: Exchange) -> Reply:
@@ -99,7 +100,7 @@ async def change(exchange: Exchange) -> Reply:
         stored = await exchange.api.db.run(write)
     except Clash:
         raise Conflict("another endpoint of this project has this uid") from None
-    return x.json({"endpoint": stored.endpoint if stored else None})
+    return x.json(EndpointReply(endpoint=stored.endpoint if stored else None))
 
 
 async def remove(exchange: Exchange) -> Reply:
@@ -124,7 +125,7 @@ async def secret(exchange: Exchange) -> Reply:
             str(id_),
             project=seen.endpoint.project_id,
         )
-    return x.json({"secret": found[0] if found else None, "secrets": found})
+    return x.json(EndpointSecrets(secret=found[0] if found else None, secrets=found))
 
 
 async def _seen(exchange: Exchange) -> Stored:

@@ -8,6 +8,7 @@ from outboxd.api import cursors, queries, tenancy, wire
 from outboxd.api import exchange as x
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.model import Event, epoch
+from outboxd.model.events import EventPage, EventReply, Timeline
 from outboxd.store import events
 from outboxd.store.events import EventFilter
 
@@ -53,11 +54,12 @@ async def listed(exchange: Exchange) -> Reply:
         )
     page = _cut(found[:limit])
     more = len(found) > len(page)
-    return x.json({"events": page, "nextCursor": cursors.write(exchange, page[-1].id) if more else None})
+    return x.json(EventPage(events=page, next_cursor=cursors.write(exchange, page[-1].id) if more else None))
 
 
 async def one(exchange: Exchange) -> Reply:
-    return x.json({"event": await _seen(exchange)})
+    """GET /v1/events/{id}"""
+    return x.json(EventReply(event=await _seen(exchange)))
 
 
 async def timeline(exchange: Exchange) -> Reply:
@@ -66,7 +68,7 @@ async def timeline(exchange: Exchange) -> Reply:
     async with exchange.api.db.connection() as conn:
         found = await events.timeline(conn, event.id, audit=audit, limit=_TIMELINE + 1)
     entries = [{"atEpoch": epoch(entry.at), "kind": entry.kind, **entry.said} for entry in found[:_TIMELINE]]
-    return x.json({"eventId": event.id, "entries": entries, "truncated": len(found) > _TIMELINE})
+    return x.json(Timeline(event_id=event.id, entries=entries, truncated=len(found) > _TIMELINE))
 
 
 async def _seen(exchange: Exchange) -> Event:

@@ -14,6 +14,7 @@ from outboxd.api.queries import moment
 from outboxd.api.wire import Epoch
 from outboxd.db.link import Link
 from outboxd.errors import NotFound
+from outboxd.model.jobs import JobCancelled, JobFull, JobRetried
 from outboxd.store import mending
 from outboxd.store.callers import ByKey
 from outboxd.store.mending import Bulk, Moved
@@ -53,38 +54,42 @@ class RetryIn(CancelIn, frozen=True, kw_only=True, rename="camel", forbid_unknow
     rate_per_second: Annotated[float, Meta(ge=0, le=1000)] = 10
 
 
+class BulkReply(Bulk, frozen=True, kw_only=True, rename="camel"):
+    request_id: str
+
+
 WHY = msgspec.json.Decoder(WhyIn)
 CANCEL_MANY = msgspec.json.Decoder(CancelIn)
 RETRY_MANY = msgspec.json.Decoder(RetryIn)
 
 
 async def retry(exchange: Exchange) -> Reply:
-    """POST /v1/jobs/{id}/retry"""
+    """POST /v1/jobs/{id}/retry: due now, with a new series of attempts"""
     changed, job = await _ordered(exchange, mending.retry)
     return x.json(
-        {
-            "generationJob": job,
-            "retriedCount": changed.series,
-            "alreadyQueued": changed.before == "queued",
-            "requestId": exchange.request_id,
-        }
+        JobRetried(
+            generation_job=job,
+            retried_count=changed.series,
+            already_queued=changed.before == "queued",
+            request_id=exchange.request_id,
+        )
     )
 
 
 async def cancel(exchange: Exchange) -> Reply:
-    """POST /v1/jobs/{id}/cancel"""
+    """POST /v1/jobs/{id}/cancel: it ends, and what it is just doing does not count"""
     changed, job = await _ordered(exchange, mending.cancel)
     return x.json(
-        {
-            "generationJob": job,
-            "alreadyCancelled": changed.before == "cancelled",
-            "requestId": exchange.request_id,
-        }
+        JobCancelled(
+            generation_job=job,
+            already_cancelled=changed.before == "cancelled",
+            request_id=exchange.request_id,
+        )
     )
 
 
 async def retry_many(exchange: Exchange) -> Reply:
-    """POST /v1/jobs/retry"""
+    """POST /v1/jobs/retry: all that the filter finds, oldest first, throttled"""
     asked: RetryIn = exchange.body
     where = _where(asked.filter)
 
@@ -103,7 +108,7 @@ async def retry_many(exchange: Exchange) -> Reply:
 
 
 async def cancel_many(exchange: Exchange) -> Reply:
-    """POST /v1/jobs/cancel"""
+    """POST /v1/jobs/cancel: all that the filter finds"""
     asked: CancelIn = exchange.body
     where = _where(asked.filter)
 
@@ -115,7 +120,7 @@ async def cancel_many(exchange: Exchange) -> Reply:
     return _bulk(exchange, await exchange.api.db.run(order))
 
 
-async def _ordered(exchange: Exchange, verb: Any) -> tuple[Moved, Any]:
+async def _ordered(exchange: Exchange, verb: Any) -> tuple[Moved, JobFull]:
     job = tenancy.path_id(exchange)
     if job is None:
         raise NotFound("Generation job not found")
@@ -154,4 +159,4 @@ def _by(exchange: Exchange) -> ByKey:
 
 
 def _bulk(exchange: Exchange, done: Bulk) -> Reply:
-    return x.json({**msgspec.to_builtins(done), "requestId": exchange.request_id})
+    return x.json(BulkReply(**msgspec.structs.asdict(done), request_id=exchange.request_id))

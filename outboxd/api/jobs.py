@@ -1,17 +1,18 @@
 """Reading jobs: lists, one, its attempts, and why it is not running."""
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from outboxd.api import cursors, job_views, queries, tenancy
 from outboxd.api import exchange as x
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.errors import InsufficientScope
+from outboxd.model.jobs import AttemptPage, JobFull, JobPage, JobReply
 from outboxd.store import history, job_lists
-from outboxd.store.history import JobRow
+from outboxd.store.history import JobRow, Reason
 from outboxd.store.job_lists import JobFilter
 
 LIST_QUERY = frozenset(
@@ -41,8 +42,13 @@ _DEEPEST = 10_000
 _LEAST_AT_ONCE, _MOST_AT_ONCE, _AT_ONCE = 1, 200, 50
 
 
+class Reasons(msgspec.Struct, frozen=True, kw_only=True):
+    reasons: list[Reason]
+    """All that apply, the decisive one first."""
+
+
 async def listed(exchange: Exchange) -> Reply:
-    """GET /v1/jobs"""
+    """GET /v1/jobs: newest first, live and finished together"""
     payloads = _wants_payload(exchange)
     where = JobFilter(
         project=await tenancy.asked_project(exchange),
@@ -59,7 +65,7 @@ async def listed(exchange: Exchange) -> Reply:
         held=queries.flag(exchange, "held", default=False),
     )
     found = await _page(exchange, where, payloads=payloads)
-    return x.json({**found, "requestId": exchange.request_id})
+    return x.json(msgspec.structs.replace(found, request_id=exchange.request_id))
 
 
 async def of_team(exchange: Exchange) -> Reply:
@@ -86,7 +92,7 @@ async def one(exchange: Exchange) -> Reply:
     job = await seen(exchange)
     if longest and job.state in {"queued", "processing"}:
         await exchange.api.waits.until_over({job.id}, timedelta(seconds=longest))
-    return x.json({"generationJob": await full(exchange, job.id)})
+    return x.json(JobReply(generation_job=await full(exchange, job.id)))
 
 
 async def attempts(exchange: Exchange) -> Reply:
@@ -100,14 +106,14 @@ async def attempts(exchange: Exchange) -> Reply:
         running = await history.running(conn, job.id) if len(found) <= limit else None
     more = UUID(int=found[limit - 1].no) if len(found) > limit else None
     shown = [*map(history.attempt_of, found[:limit]), *([running] if running else [])]
-    return x.json({"jobId": job.id, "attempts": shown, "nextCursor": cursors.write(exchange, more)})
+    return x.json(AttemptPage(job_id=job.id, attempts=shown, next_cursor=cursors.write(exchange, more)))
 
 
 async def why(exchange: Exchange) -> Reply:
-    """GET /v1/jobs/{id}/why"""
+    """GET /v1/jobs/{id}/why: why it is not running"""
     job = await seen(exchange)
     async with exchange.api.db.connection() as conn:
-        return x.json({"reasons": await history.why(conn, job.id)})
+        return x.json(Reasons(reasons=await history.why(conn, job.id)))
 
 
 async def seen(exchange: Exchange) -> JobRow:
@@ -121,13 +127,13 @@ async def seen(exchange: Exchange) -> JobRow:
     raise await tenancy.refuse(exchange, "Generation job", job, siblings=False)
 
 
-async def full(exchange: Exchange, job: UUID) -> Any:
+async def full(exchange: Exchange, job: UUID) -> JobFull:
     async with exchange.api.db.connection() as conn:
         [found] = await history.of_ids(conn, exchange.caller, [job])
         return job_views.full(found, await history.extras(conn, job))
 
 
-async def _page(exchange: Exchange, where: JobFilter, *, payloads: bool = False) -> dict[str, Any]:
+async def _page(exchange: Exchange, where: JobFilter, *, payloads: bool = False) -> JobPage:
     limit = _clamped(exchange, "limit", _AT_ONCE, _LEAST_AT_ONCE, _MOST_AT_ONCE)
     offset = _clamped(exchange, "offset", 0, 0, None)
     after = cursors.read(exchange)
@@ -137,14 +143,14 @@ async def _page(exchange: Exchange, where: JobFilter, *, payloads: bool = False)
         page = await job_lists.page(conn, exchange.caller, where, after=after, offset=offset, limit=limit)
         total, exact = await job_lists.total(conn, exchange.caller, where)
         bodies = await history.payloads(conn, [job.id for job in page.jobs]) if payloads else {}
-    return {
-        "jobs": [job_views.entry(job, _payload(bodies, job, payloads=payloads)) for job in page.jobs],
-        "total": total,
-        **({} if exact else {"totalExact": False}),
-        "limit": limit,
-        "offset": offset,
-        "nextCursor": cursors.write(exchange, page.after),
-    }
+    return JobPage(
+        jobs=[job_views.entry(job, _payload(bodies, job, payloads=payloads)) for job in page.jobs],
+        total=total,
+        total_exact=UNSET if exact else False,
+        limit=limit,
+        offset=offset,
+        next_cursor=cursors.write(exchange, page.after),
+    )
 
 
 def _payload(bodies: dict[UUID, Raw], job: JobRow, *, payloads: bool) -> Raw | UnsetType:

@@ -43,3 +43,24 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     updated_at_epoch: Epoch
     revision: int
     health: Raw | UnsetType = UNSET
+
+
+class EndpointReply(msgspec.Struct, frozen=True, kw_only=True):
+    endpoint: Endpoint | None
+
+
+class EndpointMade(EndpointReply, frozen=True, kw_only=True):
+    secret: str
+    """What deliveries are signed with."""
+
+
+class EndpointPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    endpoints: list[Endpoint]
+    next_cursor: str | None
+
+
+class EndpointSecrets(msgspec.Struct, frozen=True, kw_only=True):
+    secret: str | None
+    """The newest."""
+    secrets: list[str]
+    """Those in force, newest first."""

@@ -1,9 +1,10 @@
 """What was accepted durably."""
 
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from outboxd.model.times import Epoch
 
@@ -40,3 +41,30 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     encoding: str | UnsetType = UNSET
     attributes: Raw | UnsetType = UNSET
     dataref: str | UnsetType = UNSET
+
+
+class EventReply(msgspec.Struct, frozen=True, kw_only=True):
+    event: Event
+
+
+class EventPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    events: list[Event]
+    next_cursor: str | None
+
+
+TimelineEntry = Annotated[
+    dict[str, Any],
+    Meta(
+        extra_json_schema={
+            "required": ["atEpoch", "kind"],
+            "properties": {"atEpoch": {"type": "integer"}, "kind": {"type": "string"}},
+        }
+    ),
+]
+"""When something happened and of which kind; the rest is what that kind has to say, as `jobId`."""
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    event_id: UUID
+    entries: list[TimelineEntry]
+    truncated: bool

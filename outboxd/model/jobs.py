@@ -105,6 +105,39 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the webhook's target answered."""
 
 
+class JobReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    generation_job: JobFull
+    """Of whatever handler: the name is what older clients read."""
+
+
+class JobRetried(JobReply, frozen=True, kw_only=True, rename="camel"):
+    retried_count: int
+    already_queued: bool
+    request_id: str
+
+
+class JobCancelled(JobReply, frozen=True, kw_only=True, rename="camel"):
+    already_cancelled: bool
+    request_id: str
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    jobs: list[JobEntry]
+    total: int
+    total_exact: Literal[False] | UnsetType = UNSET
+    """Left out while `total` is counted; above 10,000 it is estimated."""
+    limit: int
+    offset: int
+    next_cursor: str | None
+    request_id: str | UnsetType = UNSET
+
+
+class AttemptPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    job_id: UUID
+    attempts: list[Attempt]
+    next_cursor: str | None
+
+
 class Claimed(msgspec.Struct, frozen=True, gc=False):
     """A job in the hands of a worker: `outbox.claimed`, field by field, made from its row thousands of
     times a second."""
