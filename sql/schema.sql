@@ -924,6 +924,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.authorize(p_key uuid, p_scope text, p_request text DEFAULT NULL::text) returns outbox.caller stable
 -- function outbox.backoff(p_attempt integer, p_policy jsonb, p_u double precision) returns interval immutable
 -- function outbox.beat(p_worker uuid, p_running integer DEFAULT 0) returns TABLE(alive boolean, cancelled uuid[], db_now timestamp with time zone) volatile security definer
+-- function outbox.bigrams(p_text text, p_closed boolean) returns text immutable
 -- function outbox.bulk_done(p_dry_run boolean, p_matched integer, p_picked uuid[], p_done integer, p_from timestamp with time zone DEFAULT NULL::timestamp with time zone, p_rate numeric DEFAULT NULL::numeric) returns outbox.bulk volatile
 -- function outbox.bulk_states(p_filter jsonb, p_default text[], p_allowed text[]) returns text[] volatile
 -- function outbox.caller_of(p_who jsonb) returns outbox.caller stable
@@ -946,6 +947,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.check_route(p_route outbox.routes) returns void volatile
 -- function outbox.check_setting_names(p_settings jsonb) returns void immutable
 -- function outbox.check_settings(p_settings jsonb) returns void volatile
+-- function outbox.cjk() returns text immutable
 -- function outbox.claim(p_worker uuid, p_limit integer, p_spots outbox.spot[] DEFAULT NULL::outbox.spot[]) returns SETOF outbox.claimed volatile security definer
 -- function outbox.claim_job_key(p_job outbox.jobs) returns uuid volatile
 -- function outbox.claim_lanes(p_spots outbox.spot[], p_limit integer, p_now timestamp with time zone) returns outbox.ready[] volatile
@@ -1015,6 +1017,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.make_team(p_caller outbox.caller, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb) returns uuid volatile
 -- function outbox.match_routes(p_project uuid, p_type text, p_payload jsonb DEFAULT '{}'::jsonb) returns TABLE(route_id uuid, queue text, handler text, decides boolean, enabled boolean) stable security definer
 -- function outbox.me() returns outbox.caller stable security definer
+-- function outbox.memory_vector(p_project uuid, p_content text, p_metadata jsonb) returns tsvector stable
 -- function outbox.merge_settings(p_settings jsonb, p_patch jsonb) returns jsonb stable
 -- function outbox.mint_key(p_caller outbox.caller, p_hash bytea, p_prefix text, p_team uuid, p_project uuid, p_scopes text[], p_name text DEFAULT NULL::text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) returns outbox.keys volatile
 -- function outbox.most_routes(p_team uuid, p_project uuid) returns integer stable
@@ -1036,6 +1039,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.outlived(p_limit integer, p_now timestamp with time zone) returns uuid[] volatile
 -- function outbox.own_spots(p_worker uuid, p_limit integer) returns outbox.spot[] volatile
 -- function outbox.partitions_end(p_parent text) returns timestamp with time zone stable
+-- function outbox.path_words(p_paths text[]) returns text immutable
 -- function outbox.pausable_project(p_caller outbox.caller, p_project uuid) returns uuid stable
 -- function outbox.pause(p_caller outbox.caller, p_queue text, p_project uuid DEFAULT NULL::uuid, p_until timestamp with time zone DEFAULT NULL::timestamp with time zone, p_reason text DEFAULT NULL::text) returns timestamp with time zone volatile security definer
 -- function outbox.paused_shares(p_queue integer, p_now timestamp with time zone) returns uuid[] stable
@@ -1045,6 +1049,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.placeable_jobs(p_batch outbox.unplaced, p_last bigint) returns outbox.placeable[] volatile
 -- function outbox.poll(p_worker uuid DEFAULT NULL::uuid) returns TABLE(due_queues integer[], next_due timestamp with time zone, pending boolean, unplaced boolean, leases_open boolean, to_reap boolean, to_stage boolean, next_tick timestamp with time zone) volatile security definer
 -- function outbox.producer_project(p_project uuid) returns uuid stable
+-- function outbox.project_lexeme(p_number integer) returns text immutable
 -- function outbox.project_setting(p_project outbox.projects, p_path text) returns jsonb stable
 -- function outbox.publish(p_type text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_key text DEFAULT NULL::text, p_subject text DEFAULT NULL::text, p_ordering_key text DEFAULT NULL::text, p_source_event_id text DEFAULT NULL::text, p_session uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_priority integer DEFAULT 0, p_metadata jsonb DEFAULT '{}'::jsonb, p_traceparent text DEFAULT NULL::text, p_generate boolean DEFAULT true) returns uuid volatile security definer
 -- function outbox.publish_caused(p_worker uuid, p_lease uuid, p_job uuid, p_events jsonb) returns TABLE(event_id uuid, project_id uuid, jobs jsonb) volatile security definer
@@ -1078,6 +1083,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
 -- function outbox.row_changes(p_old jsonb, p_new jsonb) returns jsonb immutable
 -- function outbox.scope_openers(p_scope text) returns text[] immutable
+-- function outbox.search_language() returns regconfig stable
+-- function outbox.search_vector(p_project_number integer, p_title text, p_content text, p_concepts text[], p_files text[]) returns tsvector stable
 -- function outbox.sees(p_caller outbox.caller, p_team uuid, p_project uuid) returns boolean immutable
 -- function outbox.sequence(p_projects uuid[], p_limit integer DEFAULT 1000, p_hints bigint[] DEFAULT NULL::bigint[]) returns TABLE(project_id uuid, head bigint, numbered integer, keyed integer, last_id bigint) volatile
 -- function outbox.set_gate(p_old outbox.queues, p_new outbox.queues) returns void volatile
@@ -1101,6 +1108,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.take_unplaced(p_jobs uuid[]) returns outbox.settling[] volatile
 -- function outbox.take_waiting(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
 -- function outbox.tell_waiters(p_jobs uuid[]) returns void volatile
+-- function outbox.texts_of(p_value jsonb) returns text[] immutable
 -- function outbox.tokens(p_queue outbox.queues, p_gate outbox.gates, p_now timestamp with time zone) returns double precision immutable
 -- function outbox.unhold(p_caller outbox.caller, p_held text, p_project uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 1000) returns integer volatile security definer
 -- function outbox.unhold_jobs(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
