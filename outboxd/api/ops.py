@@ -1,18 +1,17 @@
 """What the process says of itself: probes, metrics, who am I, what is this."""
 
 import time
-from typing import Any
+from uuid import UUID
 
 from outboxd import __version__, telemetry
 from outboxd.api import exchange as x
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.db import rows
 from outboxd.errors import Error, InsufficientScope, Unauthorized
+from outboxd.model import health
 from outboxd.store import keys, tenants
 
 _SCHEMA = b"select coalesce(max(substring(path from 'migrations/(\\d+)')::int), 0) from outbox.migrations"
-_RUNTIME = "server-beta"
-"""As clients of older servers expect it."""
 _HTML = ((b"content-type", b"text/html; charset=utf-8"),)
 _PAGE = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>outboxd</title>
@@ -24,101 +23,96 @@ its health is at <code>/readyz</code>, its figures at <code>/metrics</code>.</p>
 
 
 async def front(exchange: Exchange) -> Reply:
+    """GET /: a page for whoever looks with a browser"""
     return Reply(200, _PAGE, _HTML)
 
 
 async def livez(exchange: Exchange) -> Reply:
-    """The event loop answers; nothing else is asked."""
-    return x.json({"status": "ok"})
+    """GET /livez: the event loop answers; nothing else is asked"""
+    return x.json(health.Alive())
 
 
 async def readyz(exchange: Exchange) -> Reply:
+    """GET /readyz: whether requests should come here"""
     status, checks = await _checked(exchange)
-    return x.json({"status": status, "checks": checks}, 503 if status == "unready" else 200)
+    found = health.Readiness(status=status, checks=checks)
+    return x.json(found, 503 if status == "unready" else 200)
 
 
 async def healthz(exchange: Exchange) -> Reply:
-    return x.json({"status": "ok", "runtime": _RUNTIME})
+    """GET /healthz: as older clients ask it"""
+    return x.json(health.Healthy())
 
 
 async def api_readiness(exchange: Exchange) -> Reply:
+    """GET /api/readiness: as older clients ask it"""
     status, _ = await _checked(exchange)
     if status == "unready":
-        return x.json({"status": "initializing", "message": "not ready yet"}, 503)
-    return x.json({"status": "ready", "mcpReady": True})
+        return x.json(health.Starting(message="not ready yet"), 503)
+    return x.json(health.Ready())
 
 
 async def api_health(exchange: Exchange) -> Reply:
-    """No pid, platform or host; the shape that older clients read."""
+    """GET /api/health: the shape that older clients read"""
     status, checks = await _checked(exchange)
     broken = checks.get("database") == "failed"
-    shown = {"ready": "ok", "degraded": "degraded", "unready": "error" if broken else "degraded"}[status]
-    return x.json(
-        {
-            "status": shown,
-            "runtime": _RUNTIME,
-            "version": __version__,
-            "initialized": status != "unready",
-            "mcpReady": status != "unready",
-            "uptime": round(time.monotonic() - exchange.api.started, 3),
-            "workerPath": "",
-            "managed": False,
-            "hasIpc": False,
-            "ai": {"provider": "disabled", "authMethod": "api-key", "lastInteraction": None},
-            "dependencies": {"degraded": status != "ready", "statuses": checks},
-            "queue": {"engine": "postgres"},
-        },
-        503 if broken else 200,
+    found = health.Health(
+        status="ok" if status == "ready" else "error" if broken else "degraded",
+        version=__version__,
+        initialized=status != "unready",
+        mcp_ready=status != "unready",
+        uptime=round(time.monotonic() - exchange.api.started, 3),
+        ai=health.Ai(provider="disabled"),
+        dependencies=health.Dependencies(degraded=status != "ready", statuses=checks),
     )
+    return x.json(found, 503 if broken else 200)
 
 
 async def version(exchange: Exchange) -> Reply:
-    return x.json({"version": __version__})
+    """GET /api/version: as older clients ask it"""
+    return x.json(health.Version(version=__version__))
 
 
 async def info(exchange: Exchange) -> Reply:
-    """GET /v1/info; a key is not needed."""
+    """GET /v1/info: what this is; a key is not needed"""
     _, checks = await _checked(exchange)
     up = checks.get("database") != "failed"
-    manager = {"status": "active" if up else "errored", "reason": None if up else "database"}
+    manager = health.Manager(status="active" if up else "errored", reason=None if up else "database")
+    off = health.Manager(status="disabled", reason="role")
     works = "work" in exchange.api.config.roles
     return x.json(
-        {
-            "name": "outboxd",
-            "runtime": _RUNTIME,
-            "version": __version__,
-            "authMode": "api-key",
-            "postgres": {
-                "initialized": checks.get("schema", "ok") != "failed",
-                "schemaVersion": await _schema(exchange),
-            },
-            "boundaries": {
-                "queueManager": manager,
-                "generationWorkerManager": manager if works else {"status": "disabled", "reason": "role"},
-            },
-            "queueLanes": [],
-        }
+        health.Info(
+            version=__version__,
+            postgres=health.Postgres(
+                initialized=checks.get("schema", "ok") != "failed", schema_version=await _schema(exchange)
+            ),
+            boundaries=health.Boundaries(
+                queue_manager=manager, generation_worker_manager=manager if works else off
+            ),
+            queue_lanes=[],
+        )
     )
 
 
 async def me(exchange: Exchange) -> Reply:
-    """GET /v1/me: the key that asks, never its secret."""
+    """GET /v1/me: the key that asks, never its secret"""
     assert exchange.key is not None  # noqa: S101 - the auth layer let nobody else in
     caller = exchange.caller
     async with exchange.api.db.connection() as conn:
         key = await keys.own(conn, exchange.key_id)
         team, project = await tenants.names(conn, caller.team_id, exchange.key.project_id)
     return x.json(
-        {
-            "key": key,
-            "effectiveScopes": sorted(exchange.key.effective),
-            "team": _named(caller.team_id, team),
-            "project": _named(exchange.key.project_id, project),
-        }
+        health.Me(
+            key=key,
+            effective_scopes=sorted(exchange.key.effective),
+            team=_named(caller.team_id, team),
+            project=_named(exchange.key.project_id, project),
+        )
     )
 
 
 async def metrics(exchange: Exchange) -> Reply:
+    """GET /metrics: for Prometheus"""
     if not exchange.api.config.metrics_open:
         if exchange.key is None:
             raise Unauthorized("an API key is required")
@@ -128,7 +122,7 @@ async def metrics(exchange: Exchange) -> Reply:
     return Reply(200, telemetry.render(), ((b"content-type", telemetry.CONTENT_TYPE.encode()),))
 
 
-async def _checked(exchange: Exchange) -> tuple[str, dict[str, str]]:
+async def _checked(exchange: Exchange) -> tuple[health.State, dict[str, str]]:
     checks = await exchange.api.readiness.checks()
     if exchange.api.ingest.full:
         checks = {**checks, "ingest": "failed"}
@@ -137,8 +131,8 @@ async def _checked(exchange: Exchange) -> tuple[str, dict[str, str]]:
     return ("degraded" if "degraded" in checks.values() else "ready"), checks
 
 
-def _named(id: Any, name: str | None) -> dict[str, Any] | None:  # noqa: A002 - the field is called so
-    return None if id is None else {"id": id, "name": name}
+def _named(id: UUID | None, name: str | None) -> health.Named | None:  # noqa: A002 - the field is called so
+    return None if id is None else health.Named(id=id, name=name)
 
 
 async def _schema(exchange: Exchange) -> int | None:
