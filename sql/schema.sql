@@ -984,6 +984,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.find_queue(p_name text) returns outbox.queues stable
 -- function outbox.find_route(p_caller outbox.caller, p_route uuid) returns outbox.routes volatile
 -- function outbox.fingerprint(p_type text, p_subject text, p_payload jsonb) returns bytea immutable
+-- function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamp with time zone, p_whoever boolean) returns TABLE(foreign_rows integer, events integer, allowed integer, key_id uuid, session_id uuid, platform text, seen jsonb) stable
+-- function outbox.generation_work(p_jobs uuid[]) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, types text[], dedupe boolean, redact text, platform text, agent_type text, events jsonb) stable
 -- function outbox.has_token(p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable
 -- function outbox.hasten(p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns integer volatile
 -- function outbox.hasten_lanes(p_jobs uuid[], p_lanes bigint[], p_now timestamp with time zone) returns void volatile
@@ -1003,9 +1005,11 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.job_of(p_payload jsonb, p_options jsonb, p_now timestamp with time zone) returns outbox.jobs volatile
 -- function outbox.job_state(p_job uuid) returns TABLE(state text, place text, queue_id integer, run_at timestamp with time zone, lane bigint, attempt integer, no integer, series integer, held text, lease_id uuid, worker_id uuid, since timestamp with time zone, outcome text, class text) stable
 -- function outbox.jobs_in(p_states text[], p_ids uuid[]) returns TABLE(job_id uuid, state text, class text, failed_at timestamp with time zone) stable
+-- function outbox.key_revoked(p_key uuid) returns boolean stable
 -- function outbox.lanes_of(p_jobs uuid[]) returns bigint[] volatile
 -- function outbox.lease_items(p_lease uuid, p_jobs uuid[], p_outcome text, p_class text) returns outbox.settling[] volatile
 -- function outbox.live_worker(p_worker uuid) returns outbox.workers stable
+-- function outbox.living_sources(p_job outbox.jobs, p_events uuid[]) returns uuid[] stable
 -- function outbox.lock_job(p_job outbox.jobs, p_open boolean DEFAULT false) returns record volatile
 -- function outbox.lock_lanes(p_jobs uuid[]) returns bigint[] volatile
 -- function outbox.lock_place(p_job outbox.jobs, p_state text, p_place text, p_lease uuid, p_open boolean) returns void volatile
@@ -1024,6 +1028,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.move_lanes(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.ms(p_at timestamp with time zone) returns bigint immutable
 -- function outbox.native_key(p_row outbox.incoming) returns text stable
+-- function outbox.near_duplicate(p_project uuid, p_kind text, p_hash bytea, p_simhash bigint, p_now timestamp with time zone) returns uuid stable
 -- function outbox.need_open_handler(p_handler text) returns void stable
 -- function outbox.need_operator(p_caller outbox.caller) returns void volatile
 -- function outbox.need_read_committed() returns void volatile
@@ -1031,6 +1036,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.need_retryable(p_job outbox.jobs, p_state text, p_place text) returns void volatile
 -- function outbox.nested_settings(p_patch jsonb) returns jsonb immutable
 -- function outbox.note_delivery(p_endpoint uuid, p_class text, p_status integer, p_success boolean, p_closed interval, p_disabled text) returns void volatile
+-- function outbox.observing(p_session uuid, p_summary uuid) returns integer stable
 -- function outbox.open_endpoint(p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea, p_secret bytea) returns void volatile
 -- function outbox.open_lane(p_job outbox.jobs) returns void volatile
 -- function outbox.open_lanes(p_jobs uuid[]) returns void volatile
@@ -1060,6 +1066,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.queue_settings(p_queue outbox.queues, p_settings jsonb) returns outbox.queues volatile
 -- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
+-- function outbox.record_observations(p_job uuid, p_items jsonb, p_dedupe boolean) returns TABLE(index integer, observation_id uuid, fresh boolean) volatile
+-- function outbox.record_summary(p_job uuid, p_content text, p_metadata jsonb) returns TABLE(observation_id uuid, revision integer) volatile
 -- function outbox.redrive(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_rate numeric DEFAULT 10, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
 -- function outbox.redrive_jobs(p_caller outbox.caller, p_jobs uuid[], p_states text[], p_rate numeric, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.refuse(p_status integer, p_detail text, p_code text DEFAULT NULL::text) returns void volatile
@@ -1085,8 +1093,11 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.scope_openers(p_scope text) returns text[] immutable
 -- function outbox.search_language() returns regconfig stable
 -- function outbox.search_vector(p_project_number integer, p_title text, p_content text, p_concepts text[], p_files text[]) returns tsvector stable
+-- function outbox.seen_again(p_observation uuid, p_now timestamp with time zone) returns void volatile
 -- function outbox.sees(p_caller outbox.caller, p_team uuid, p_project uuid) returns boolean immutable
 -- function outbox.sequence(p_projects uuid[], p_limit integer DEFAULT 1000, p_hints bigint[] DEFAULT NULL::bigint[]) returns TABLE(project_id uuid, head bigint, numbered integer, keyed integer, last_id bigint) volatile
+-- function outbox.session_of_job(p_job outbox.jobs) returns outbox.sessions stable
+-- function outbox.session_work(p_job uuid) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, redact text, platform text, agent_type text, quiet interval, restless boolean, observing integer, waited_restless integer, waited_observing interval, event_count integer, observation_count integer, previous text, observations jsonb, events jsonb, first_prompt jsonb, last_message jsonb) stable
 -- function outbox.set_gate(p_old outbox.queues, p_new outbox.queues) returns void volatile
 -- function outbox.setting(p_name text, p_fallback text) returns text stable
 -- function outbox.setting_default(p_path text) returns jsonb stable

@@ -1,7 +1,7 @@
 -- outbox.decide(items, now) -> the items with the state each job goes to, and when it is due again
 --
 -- completed, cancelled: over. snoozed: queued again, the attempt given back, unless that is past the deadline:
--- failed with the reason as class. failed, timed_out, lost: queued again by the asked delay or the queue's
+-- failed with its class, else the reason. failed, timed_out, lost: queued again by the asked delay or the queue's
 -- backoff; failed when final, attempts spent, or the next time is past the deadline or the expiry. A job
 -- lost for the first time is due at once, twice in a row by backoff. released: queued as it was. What would go back
 -- unstarted after its expiry is cancelled, class expired.
@@ -17,7 +17,7 @@ begin
       i.attempt, i.series, i.started_at, case when s.state = 'cancelled' then 'cancelled' else i.outcome end, i.ms,
       case when s.state = 'cancelled' and i.outcome <> 'cancelled' then 'expired'
         when s.state = 'failed' and i.no >= 30000 then 'endless'
-        when s.state = 'failed' and i.outcome = 'snoozed' then coalesce(i.held, 'snoozed') else i.class end,
+        when s.state = 'failed' and i.outcome = 'snoozed' then coalesce(i.class, i.held, 'snoozed') else i.class end,
       i.status, i.error, i.output, i.detail, i.retry_in, i.final, i.held, i.actor, i.key_id,
       s.state, case when s.state = 'queued' then d.due end)::outbox.settling
     from unnest(p_items) i
