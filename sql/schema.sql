@@ -901,7 +901,7 @@ CREATE INDEX routes_pattern ON outbox.routes USING btree (pattern);
 CREATE INDEX routes_scope ON outbox.routes USING btree (project_id, team_id);
 CREATE INDEX sessions_content ON outbox.sessions USING btree (project_id, content_session_id, created_at) WHERE (content_session_id IS NOT NULL);
 CREATE UNIQUE INDEX sessions_identity ON outbox.sessions USING btree (project_id, identity) WHERE (identity IS NOT NULL);
-CREATE INDEX sessions_open ON outbox.sessions USING btree (id) WHERE (ended_at IS NULL);
+CREATE INDEX sessions_open ON outbox.sessions USING btree (project_id, id) WHERE (ended_at IS NULL);
 CREATE INDEX sessions_project ON outbox.sessions USING btree (project_id, id);
 CREATE INDEX sessions_started ON outbox.sessions USING btree (project_id, started_at, id);
 CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
@@ -921,6 +921,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
 -- function outbox.audit_bulk(p_caller outbox.caller, p_action text, p_filter jsonb, p_bulk outbox.bulk, p_more jsonb DEFAULT '{}'::jsonb) returns void volatile
 -- function outbox.audit_job(p_caller outbox.caller, p_job outbox.jobs, p_verb text, p_details jsonb) returns void volatile
+-- function outbox.audit_session(p_caller outbox.caller, p_session outbox.sessions, p_action text, p_reason text DEFAULT NULL::text) returns void volatile
 -- function outbox.authorize(p_key uuid, p_scope text, p_request text DEFAULT NULL::text) returns outbox.caller stable
 -- function outbox.backoff(p_attempt integer, p_policy jsonb, p_u double precision) returns interval immutable
 -- function outbox.beat(p_worker uuid, p_running integer DEFAULT 0) returns TABLE(alive boolean, cancelled uuid[], db_now timestamp with time zone) volatile security definer
@@ -961,16 +962,20 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.clock() returns timestamp with time zone stable
 -- function outbox.close_lanes(p_jobs uuid[]) returns void volatile
 -- function outbox.close_leases(p_items outbox.settling[]) returns void volatile
+-- function outbox.close_session(p_caller outbox.caller, p_session outbox.sessions, p_reason text DEFAULT NULL::text) returns TABLE(job_id uuid, ended boolean) volatile
 -- function outbox.cluster() returns text stable
 -- function outbox.conclude(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.configure_queue(p_caller outbox.caller, p_queue text, p_settings jsonb) returns outbox.queues volatile security definer
 -- function outbox.dead_leases(p_limit integer) returns uuid[] volatile
 -- function outbox.decide(p_items outbox.settling[], p_now timestamp with time zone) returns outbox.settling[] volatile
+-- function outbox.delete_session(p_caller outbox.caller, p_session uuid, p_limit integer DEFAULT 5000) returns boolean volatile
 -- function outbox.due_queues(p_worker uuid, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.effective_scopes(p_scopes text[]) returns text[] immutable
 -- function outbox.end_each(p_jobs uuid[], p_now timestamp with time zone) returns integer volatile
+-- function outbox.end_idle_sessions(p_limit integer DEFAULT 500, p_after uuid DEFAULT NULL::uuid, p_upto uuid DEFAULT NULL::uuid) returns TABLE(session_id uuid, project_id uuid, job_id uuid) volatile
 -- function outbox.end_jobs(p_caller outbox.caller, p_items outbox.settling[], p_outcome text, p_reason text, p_now timestamp with time zone) returns void volatile
 -- function outbox.end_over(p_job uuid, p_now timestamp with time zone) returns integer volatile
+-- function outbox.end_session(p_caller outbox.caller, p_session uuid, p_reason text DEFAULT NULL::text) returns TABLE(job_id uuid, ended boolean) volatile
 -- function outbox.endpoint_queue(p_queue integer, p_settings jsonb) returns void volatile
 -- function outbox.enlist(p_name text, p_handlers text[], p_queues text[] DEFAULT NULL::text[], p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(worker_id uuid, lock_no integer, beat_every interval, dead_after interval) volatile security definer
 -- function outbox.enqueue(p_caller outbox.caller, p_queue text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(job_id uuid, duplicate boolean) volatile security definer
@@ -978,6 +983,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.extend(p_worker uuid, p_lease uuid, p_for interval, p_jobs uuid[] DEFAULT NULL::uuid[]) returns timestamp with time zone volatile security definer
 -- function outbox.fence(p_worker uuid, p_lease uuid, p_job uuid) returns boolean volatile security definer
 -- function outbox.fence_dead() returns void volatile
+-- function outbox.fill_session(p_caller outbox.caller, p_old outbox.sessions, p_given outbox.sessions, p_reopen boolean) returns void volatile
 -- function outbox.filter_time(p_value jsonb) returns timestamp with time zone stable
 -- function outbox.find_job(p_caller outbox.caller, p_job uuid) returns outbox.jobs stable
 -- function outbox.find_project(p_caller outbox.caller, p_project uuid) returns outbox.projects stable
@@ -986,20 +992,25 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.fingerprint(p_type text, p_subject text, p_payload jsonb) returns bytea immutable
 -- function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamp with time zone, p_whoever boolean) returns TABLE(foreign_rows integer, events integer, allowed integer, key_id uuid, session_id uuid, platform text, seen jsonb) stable
 -- function outbox.generation_work(p_jobs uuid[]) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, types text[], dedupe boolean, redact text, platform text, agent_type text, events jsonb) stable
+-- function outbox.has_operators(p_query text) returns boolean immutable
 -- function outbox.has_token(p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable
 -- function outbox.hasten(p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns integer volatile
 -- function outbox.hasten_lanes(p_jobs uuid[], p_lanes bigint[], p_now timestamp with time zone) returns void volatile
 -- function outbox.head_lanes(p_items outbox.settling[]) returns void volatile
 -- function outbox.hold() returns interval stable
 -- function outbox.hold_endpoint(p_endpoint uuid) returns void volatile
+-- function outbox.hold_session(p_caller outbox.caller, p_session uuid) returns outbox.sessions volatile
+-- function outbox.idle_sessions(p_limit integer, p_after uuid, p_upto uuid) returns TABLE(session_id uuid, quiet_since timestamp with time zone) stable
 -- function outbox.incarnation() returns text stable
 -- function outbox.incoming_of(p_event jsonb, p_project uuid, p_ord integer) returns outbox.incoming stable
--- function outbox.ingest(p_rows outbox.incoming[], p_again boolean DEFAULT false) returns TABLE(ord integer, unit integer, status integer, event_id uuid, duplicate boolean, differs boolean, error text, code text, own boolean, received_at timestamp with time zone, jobs jsonb) volatile
--- function outbox.ingest_events(p_rows outbox.incoming[], p_now timestamp with time zone) returns void volatile
--- function outbox.ingest_jobs(p_rows outbox.incoming[], p_now timestamp with time zone) returns TABLE(ord integer, keyed uuid[], jobs jsonb) volatile
+-- function outbox.ingest(p_rows outbox.incoming[], p_again boolean DEFAULT false) returns TABLE(ord integer, unit integer, status integer, event_id uuid, duplicate boolean, differs boolean, error text, code text, own boolean, received_at timestamp with time zone, jobs jsonb, session_id uuid, deferred boolean) volatile
+-- function outbox.ingest_events(p_rows outbox.incoming[], p_sessions uuid[], p_now timestamp with time zone) returns void volatile
+-- function outbox.ingest_jobs(p_rows outbox.incoming[], p_policies text[], p_sessions uuid[], p_now timestamp with time zone) returns TABLE(ord integer, keyed uuid[], jobs jsonb) volatile
 -- function outbox.ingest_keys(p_rows outbox.incoming[], p_refused integer[], p_now timestamp with time zone) returns outbox.verdict[] volatile
+-- function outbox.ingest_policies(p_rows outbox.incoming[]) returns text[] volatile
 -- function outbox.ingest_refuse(p_rows outbox.incoming[], p_now timestamp with time zone) returns outbox.verdict[] volatile
 -- function outbox.ingest_routes(p_project uuid, p_team uuid, p_type text, p_payload jsonb) returns SETOF outbox.routes stable
+-- function outbox.ingest_sessions(p_rows outbox.incoming[]) returns uuid[] volatile
 -- function outbox.ingest_unwind(p_rows outbox.incoming[], p_verdicts outbox.verdict[]) returns outbox.verdict[] volatile
 -- function outbox.is_daemon() returns boolean stable
 -- function outbox.job_of(p_payload jsonb, p_options jsonb, p_now timestamp with time zone) returns outbox.jobs volatile
@@ -1008,6 +1019,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.key_revoked(p_key uuid) returns boolean stable
 -- function outbox.lanes_of(p_jobs uuid[]) returns bigint[] volatile
 -- function outbox.lease_items(p_lease uuid, p_jobs uuid[], p_outcome text, p_class text) returns outbox.settling[] volatile
+-- function outbox.like_of(p_globs jsonb) returns text[] immutable
 -- function outbox.live_worker(p_worker uuid) returns outbox.workers stable
 -- function outbox.living_sources(p_job outbox.jobs, p_events uuid[]) returns uuid[] stable
 -- function outbox.lock_job(p_job outbox.jobs, p_open boolean DEFAULT false) returns record volatile
@@ -1036,6 +1048,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.need_retryable(p_job outbox.jobs, p_state text, p_place text) returns void volatile
 -- function outbox.nested_settings(p_patch jsonb) returns jsonb immutable
 -- function outbox.note_delivery(p_endpoint uuid, p_class text, p_status integer, p_success boolean, p_closed interval, p_disabled text) returns void volatile
+-- function outbox.observation_fits(p_filter jsonb, p_id uuid, p_session uuid, p_kind text, p_platform text, p_created_at timestamp with time zone, p_metadata jsonb) returns boolean stable
+-- function outbox.observed_on(p_observation uuid, p_session uuid, p_platform text) returns text stable
 -- function outbox.observing(p_session uuid, p_summary uuid) returns integer stable
 -- function outbox.open_endpoint(p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea, p_secret bytea) returns void volatile
 -- function outbox.open_lane(p_job outbox.jobs) returns void volatile
@@ -1053,10 +1067,15 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.pick_jobs(p_caller outbox.caller, p_filter jsonb, p_states text[], p_limit integer) returns TABLE(job_id uuid, state text, matched integer) volatile
 -- function outbox.place(p_project uuid, p_limit integer DEFAULT 500) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.placeable_jobs(p_batch outbox.unplaced, p_last bigint) returns outbox.placeable[] volatile
+-- function outbox.platform_of(p_name text) returns text immutable
 -- function outbox.poll(p_worker uuid DEFAULT NULL::uuid) returns TABLE(due_queues integer[], next_due timestamp with time zone, pending boolean, unplaced boolean, leases_open boolean, to_reap boolean, to_stage boolean, next_tick timestamp with time zone) volatile security definer
+-- function outbox.probe_providers(p_queue integer) returns void volatile
 -- function outbox.producer_project(p_project uuid) returns uuid stable
 -- function outbox.project_lexeme(p_number integer) returns text immutable
 -- function outbox.project_setting(p_project outbox.projects, p_path text) returns jsonb stable
+-- function outbox.provider_answered(p_provider text, p_closes boolean) returns TABLE(queue text, handler text) volatile
+-- function outbox.provider_failed(p_provider text, p_class text, p_retry_in interval, p_closes boolean) returns timestamp with time zone volatile
+-- function outbox.provider_gate(p_provider text) returns TABLE(until timestamp with time zone, troubled boolean) volatile
 -- function outbox.publish(p_type text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_key text DEFAULT NULL::text, p_subject text DEFAULT NULL::text, p_ordering_key text DEFAULT NULL::text, p_source_event_id text DEFAULT NULL::text, p_session uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_priority integer DEFAULT 0, p_metadata jsonb DEFAULT '{}'::jsonb, p_traceparent text DEFAULT NULL::text, p_generate boolean DEFAULT true) returns uuid volatile security definer
 -- function outbox.publish_caused(p_worker uuid, p_lease uuid, p_job uuid, p_events jsonb) returns TABLE(event_id uuid, project_id uuid, jobs jsonb) volatile security definer
 -- function outbox.publish_many(p_events jsonb[], p_project uuid DEFAULT NULL::uuid) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile security definer
@@ -1071,6 +1090,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.redrive(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_rate numeric DEFAULT 10, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
 -- function outbox.redrive_jobs(p_caller outbox.caller, p_jobs uuid[], p_states text[], p_rate numeric, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.refuse(p_status integer, p_detail text, p_code text DEFAULT NULL::text) returns void volatile
+-- function outbox.relaxed_matches(p_project outbox.projects, p_query text, p_words tsquery, p_filter jsonb, p_at timestamp with time zone, p_limit integer, p_after jsonb DEFAULT NULL::jsonb) returns TABLE(id uuid, score double precision, updated_at timestamp with time zone) stable
+-- function outbox.relaxed_query(p_lexemes text[], p_needed integer) returns tsquery immutable
 -- function outbox.release(p_worker uuid, p_lease uuid, p_jobs uuid[] DEFAULT NULL::uuid[], p_reason text DEFAULT 'released'::text) returns integer volatile security definer
 -- function outbox.remove_endpoint(p_caller outbox.caller, p_id uuid) returns void volatile
 -- function outbox.remove_handler(p_caller outbox.caller, p_name text) returns boolean volatile security definer
@@ -1080,6 +1101,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.restart(p_caller outbox.caller, p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns outbox.settling[] volatile
 -- function outbox.restartable(p_jobs uuid[], p_lanes bigint[]) returns uuid[] volatile
 -- function outbox.resume(p_caller outbox.caller, p_queue text, p_project uuid DEFAULT NULL::uuid) returns boolean volatile security definer
+-- function outbox.resume_provider(p_caller outbox.caller, p_provider text) returns boolean volatile security definer
 -- function outbox.retake_keys(p_jobs uuid[]) returns void volatile
 -- function outbox.retire(p_worker uuid) returns integer volatile security definer
 -- function outbox.retry(p_caller outbox.caller, p_job uuid, p_reason text DEFAULT NULL::text) returns TABLE(before text, after text, series integer) volatile security definer
@@ -1091,11 +1113,20 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
 -- function outbox.row_changes(p_old jsonb, p_new jsonb) returns jsonb immutable
 -- function outbox.scope_openers(p_scope text) returns text[] immutable
+-- function outbox.search(p_caller outbox.caller, p_project uuid, p_query text, p_filter jsonb DEFAULT '{}'::jsonb, p_limit integer DEFAULT 20, p_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_after jsonb DEFAULT NULL::jsonb) returns TABLE(id uuid, score double precision, relaxed boolean, updated_at timestamp with time zone) stable
 -- function outbox.search_language() returns regconfig stable
+-- function outbox.search_matches(p_project outbox.projects, p_words tsquery, p_gate tsquery, p_lexemes text[], p_needed integer, p_filter jsonb, p_at timestamp with time zone, p_limit integer, p_after jsonb DEFAULT NULL::jsonb) returns TABLE(id uuid, score double precision, updated_at timestamp with time zone) stable
+-- function outbox.search_query(p_query text) returns tsquery stable
+-- function outbox.search_terms(p_query text, p_limit integer) returns text[] stable
+-- function outbox.search_text(p_query text) returns text immutable
 -- function outbox.search_vector(p_project_number integer, p_title text, p_content text, p_concepts text[], p_files text[]) returns tsvector stable
 -- function outbox.seen_again(p_observation uuid, p_now timestamp with time zone) returns void volatile
 -- function outbox.sees(p_caller outbox.caller, p_team uuid, p_project uuid) returns boolean immutable
 -- function outbox.sequence(p_projects uuid[], p_limit integer DEFAULT 1000, p_hints bigint[] DEFAULT NULL::bigint[]) returns TABLE(project_id uuid, head bigint, numbered integer, keyed integer, last_id bigint) volatile
+-- function outbox.session_events(p_session uuid) returns TABLE(events bigint, newest uuid) stable
+-- function outbox.session_identity(p_platform text, p_external text, p_content text, p_agent text, p_agent_type text) returns bytea stable
+-- function outbox.session_moved(p_session outbox.sessions, p_events bigint, p_newest uuid) returns boolean immutable
+-- function outbox.session_of(p_project outbox.projects, p_external text, p_content text, p_agent text, p_agent_type text, p_platform text, p_metadata jsonb) returns outbox.sessions volatile
 -- function outbox.session_of_job(p_job outbox.jobs) returns outbox.sessions stable
 -- function outbox.session_work(p_job uuid) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, redact text, platform text, agent_type text, quiet interval, restless boolean, observing integer, waited_restless integer, waited_observing interval, event_count integer, observation_count integer, previous text, observations jsonb, events jsonb, first_prompt jsonb, last_message jsonb) stable
 -- function outbox.set_gate(p_old outbox.queues, p_new outbox.queues) returns void volatile
@@ -1112,6 +1143,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.snooze_keyed(p_job uuid, p_lane bigint, p_until timestamp with time zone, p_held text) returns void volatile
 -- function outbox.stage(p_limit integer DEFAULT 1000, p_hint timestamp with time zone DEFAULT NULL::timestamp with time zone) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.stagger(p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns outbox.settling[] volatile
+-- function outbox.start_session(p_caller outbox.caller, p_project uuid, p_external text DEFAULT NULL::text, p_content text DEFAULT NULL::text, p_agent text DEFAULT NULL::text, p_agent_type text DEFAULT NULL::text, p_platform text DEFAULT NULL::text, p_metadata jsonb DEFAULT '{}'::jsonb, p_reopen boolean DEFAULT false) returns TABLE(session_id uuid, made boolean) volatile
+-- function outbox.summary_job(p_caller outbox.caller, p_session outbox.sessions, p_project outbox.projects, p_moved boolean) returns uuid volatile
 -- function outbox.take_dead(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
 -- function outbox.take_jobs(p_jobs uuid[], p_states text[]) returns outbox.settling[] volatile
 -- function outbox.take_lock(p_worker uuid) returns text volatile
@@ -1119,6 +1152,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.take_unplaced(p_jobs uuid[]) returns outbox.settling[] volatile
 -- function outbox.take_waiting(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
 -- function outbox.tell_waiters(p_jobs uuid[]) returns void volatile
+-- function outbox.term_query(p_lexeme text) returns text immutable
 -- function outbox.texts_of(p_value jsonb) returns text[] immutable
 -- function outbox.tokens(p_queue outbox.queues, p_gate outbox.gates, p_now timestamp with time zone) returns double precision immutable
 -- function outbox.unhold(p_caller outbox.caller, p_held text, p_project uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 1000) returns integer volatile security definer

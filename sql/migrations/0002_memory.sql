@@ -60,7 +60,7 @@ create index sessions_content on outbox.sessions (project_id, content_session_id
   where content_session_id is not null;
 create index sessions_project on outbox.sessions (project_id, id);
 create index sessions_started on outbox.sessions (project_id, started_at, id);
-create index sessions_open on outbox.sessions (id) where ended_at is null;
+create index sessions_open on outbox.sessions (project_id, id) where ended_at is null;
 
 -- Gatherings: jobs that wait for more events -----------------------------------------------------------
 
