@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from outboxd.api.json_checks import Path, refused
 from outboxd.model import Endpoint
+from outboxd.model.raw import ObjectOrNull
 
 DEFAULT_SCHEDULE = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 _PATTERN = re.compile(r"\*|[^*\x00-\x1f\x7f-\x9f]{1,255}|[^*\x00-\x1f\x7f-\x9f]{1,253}\.\*")
@@ -34,8 +35,8 @@ class EndpointIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     uid: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}\Z")] | UnsetType | None = UNSET
     url: Annotated[str, Meta(min_length=1, max_length=2048)] | UnsetType = UNSET
     types: Annotated[list[str], Meta(min_length=1, max_length=50)] | UnsetType | None = UNSET
-    contains: Raw | UnsetType = UNSET
-    excludes: Raw | UnsetType = UNSET
+    contains: ObjectOrNull | UnsetType = UNSET
+    excludes: ObjectOrNull | UnsetType = UNSET
     state: Literal["enabled", "paused", "disabled"] | UnsetType | None = UNSET
     ordering: Literal["none", "key", "endpoint"] | UnsetType | None = UNSET
     on_dead: Literal["advance", "block"] | UnsetType | None = UNSET
@@ -52,7 +53,7 @@ class EndpointIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType | None = UNSET
     headers: dict[str, str] | UnsetType | None = UNSET
     description: Annotated[str, Meta(max_length=500)] | UnsetType | None = UNSET
-    metadata: Raw | UnsetType = UNSET
+    metadata: ObjectOrNull | UnsetType = UNSET
 
 
 BODY = msgspec.json.Decoder(EndpointIn)

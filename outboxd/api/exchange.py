@@ -93,7 +93,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Refused before its body is read while the ingest queue is full."""
     open_when_draining: bool = False
     summary: str = ""
-    """One line for `/openapi.json`, as are the next three."""
+    """One line for `/openapi.json`, else the first of the handler's docstring; the next four are for it too."""
+    shape: Any = None
+    """What the body is, where `body` looks at less."""
     answers: Mapping[int, Any] = {}
     """What a reply that is no error holds, by its status: a type; None, no body; `"text/html"`, that text."""
     refuses: tuple[int, ...] = ()

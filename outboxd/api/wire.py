@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from outboxd.api.exchange import Exchange
 from outboxd.api.json_checks import Path, refused
 from outboxd.errors import Error, Forbidden, Invalid, Issue, LoopDetected, TooLarge
+from outboxd.model.raw import AnyJson, ObjectOrNull, no_members
 from outboxd.store import event_keys
 from outboxd.store.ingest import Incoming
 
@@ -43,8 +44,8 @@ class EventIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     project_id: str | None = None
     source_type: Literal["hook", "worker", "provider", "server", "api", "sdk", "mcp"] | None = None
     occurred_at_epoch: Epoch | None = None
-    payload: Raw = _EMPTY
-    metadata: Raw = _EMPTY
+    payload: AnyJson = msgspec.field(default_factory=no_members)
+    metadata: ObjectOrNull = msgspec.field(default_factory=no_members)
     server_session_id: str | None = None
     content_session_id: Long | None = None
     memory_session_id: Long | None = None

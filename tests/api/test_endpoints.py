@@ -171,7 +171,7 @@ async def test_a_wrong_field_is_400_and_stores_nothing(
 
     assert 400 == told["status"]
     assert told["errors"][0]["pointer"].startswith(pointer.removesuffix("/..."))
-    for table in ("endpoints", "endpoint_secrets", "queues"):
+    for table in ("endpoints", "endpoint_secrets", "queues where name like 'endpoint:%'"):
         found = await (await conn.execute(f"select count(*) as n from outbox.{table}".encode())).fetchone()
         assert {"n": 0} == found
 
