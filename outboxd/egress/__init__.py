@@ -12,10 +12,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import NoReturn
 
-import certifi
 import httpcore
 import httpx
 import msgspec
@@ -24,6 +22,7 @@ from outboxd import telemetry
 from outboxd.config import Config
 from outboxd.egress.addresses import Address, Guard, is_own
 from outboxd.egress.dialling import PROGRESS, GuardedBackend, Progress, Resolve, judged, resolve
+from outboxd.egress.trust import trusting
 from outboxd.errors import Blocked, Overloaded, Unreachable
 
 CONNECT = timedelta(seconds=5)
@@ -68,7 +67,7 @@ class Egress:
     async def open(
         cls, config: Config, *, look_up: Resolve = resolve, own: Callable[[Address], bool] = is_own
     ) -> AsyncIterator["Egress"]:
-        secure = _tls(config.egress_ca_file)
+        secure = trusting(config.egress_ca_file)
         async with AsyncExitStack() as stack:
             doors = {
                 (trusted, plain): await stack.enter_async_context(_Door(config, guard, look_up, secure))
@@ -225,18 +224,6 @@ def _guard(config: Config, *, trusted: bool, plain: bool, own: Callable[[Address
         only_allowed=plain and not config.egress_http,
         own=own,
     )
-
-
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    paths = ssl.get_default_verify_paths()
-    if not paths.cafile and not (paths.capath and any(Path(paths.capath).iterdir())):
-        # A small image without the system's certificates: those of the client library.
-        context.load_verify_locations(certifi.where())
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context
 
 
 def _put_backend(transport: httpx.AsyncHTTPTransport, backend: httpcore.AsyncNetworkBackend) -> None:

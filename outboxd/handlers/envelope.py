@@ -1,7 +1,5 @@
 """One delivery as it is sent: its body, and the headers that go with it."""
 
-import re
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -10,15 +8,10 @@ import msgspec
 from msgspec import Raw
 
 from outboxd import __version__
+from outboxd.egress import tracing
 from outboxd.handlers import signing
 from outboxd.handlers.signing import SigningKey
 from outboxd.store.deliveries import Target
-
-_TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
-)
-_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
-_UNSAMPLED = "00"
 
 
 class _Standard(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,26 +53,9 @@ def headers(
         **({"outboxd-position": target.position} if target.position else {}),
         # One more than led to the event: what a receiver of ours stores with what it makes of it.
         "outboxd-hops": str((target.hops or 0) + 1),
-        **_trace(target),
+        **tracing.span(target.traceparent, target.tracestate),
         **{name.lower(): value for name, value in own.items()},
     }
-
-
-def _trace(target: Target) -> dict[str, str]:
-    """A span of its own in the event's trace; a trace of its own, which nobody samples, if it has none."""
-    parent = _TRACEPARENT.fullmatch(target.traceparent or "")
-    span = _hex(8)
-    if parent is None:
-        return {"traceparent": f"00-{_hex(16)}-{span}-{_UNSAMPLED}"}
-    found = {"traceparent": f"00-{parent[1]}-{span}-{parent[2]}"}
-    if target.tracestate and _TRACESTATE.fullmatch(target.tracestate):
-        found["tracestate"] = target.tracestate
-    return found
-
-
-def _hex(size: int) -> str:
-    """Random, and not all zero, which would be no id."""
-    return (int.from_bytes(secrets.token_bytes(size)) or 1).to_bytes(size).hex()
 
 
 def _iso(at: datetime) -> str:

@@ -14,14 +14,13 @@ webhook-delivery: abort-message        control       over; says nothing about th
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
+from outboxd.egress.asking import retry_after
 from outboxd.errors import Blocked, Unreachable
 
-_LONGEST = timedelta(hours=24)
 _REST = timedelta(seconds=60)
 _TRANSIENT_4XX = frozenset({408, 425})
 _HOPELESS_4XX = frozenset({413, 415})
@@ -60,21 +59,6 @@ def of_failure(failed: Unreachable | Blocked) -> Verdict:
     return Verdict(class_=failed.kind, final=isinstance(failed, Blocked))
 
 
-def retry_after(text: str | None, now: datetime) -> timedelta | None:
-    """Seconds or an HTTP date (RFC 9110, 10.2.3), 24 h at most; None for what is past or makes no sense."""
-    if text is None:
-        return None
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        digits = text.lstrip("0")
-        # A timedelta does not hold every number.
-        wait = timedelta(seconds=int(digits or 0)) if len(digits) <= 6 else _LONGEST
-    else:
-        found = _date(text)
-        wait = found - now if found is not None else timedelta()
-    return min(wait, _LONGEST) if wait > timedelta() else None
-
-
 def _of_status(status: int, asked: timedelta | None, *, terminal_4xx: bool) -> Verdict:
     match status:
         case _ if 200 <= status < 300:
@@ -96,12 +80,3 @@ def _of_status(status: int, asked: timedelta | None, *, terminal_4xx: bool) -> V
         case _:
             # A status that HTTP does not have.
             return Verdict(class_="protocol", retry_after=asked)
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    # Of its three forms one names no zone, and means UTC.
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -122,6 +122,13 @@ DELIVERY_SECONDS = _seconds("delivery_seconds", "One attempt to deliver.", "clas
 ENDPOINTS = _gauge("endpoints", "Webhook targets by state.", "state")
 EGRESS_BLOCKED_TOTAL = _counter("egress_blocked_total", "Calls not made, since their target is denied.")
 
+# Providers ----------------------------------------------------------------------------------------------
+
+PROVIDER_CALLS_TOTAL = _counter("provider_calls_total", "Calls by what came of them.", "provider", "class")
+PROVIDER_SECONDS = _seconds("provider_seconds", "One call of a provider.", "provider")
+PROVIDER_TOKENS_TOTAL = _counter("provider_tokens_total", "Tokens in and out.", "provider", "direction")
+PROVIDER_COST_MICROS_TOTAL = _counter("provider_cost_micros_total", "Micro-dollars spent.", "provider")
+
 # Chores -------------------------------------------------------------------------------------------------
 
 CHORE_LAST_SUCCESS = _gauge("chore_last_success", "When the chore last succeeded, unix seconds.", "chore")

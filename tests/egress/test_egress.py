@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from outboxd import config, egress
 from outboxd.config import Machine
-from outboxd.egress import Answer, Egress, Request, dialling
+from outboxd.egress import Answer, Egress, Request, dialling, trust
 from outboxd.egress.dialling import Resolve, resolve
 from outboxd.errors import Blocked, Unreachable
 from tests.egress.scripted import OK, Server, answer, reset, serving
@@ -460,7 +460,7 @@ async def test_a_server_that_speaks_no_tls_is_told_as_such() -> None:
 
 
 def test_old_tls_is_not_spoken() -> None:
-    assert egress._tls(None).minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert trust.trusting(None).minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 # A proxy -------------------------------------------------------------------------------------------------

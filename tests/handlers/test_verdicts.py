@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from outboxd.egress.asking import retry_after
 from outboxd.errors import Blocked, Unreachable
 from outboxd.handlers import verdicts
-from outboxd.handlers.verdicts import Verdict, retry_after
+from outboxd.handlers.verdicts import Verdict
 from tests.proofs import proves
 
 NOW = datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC)

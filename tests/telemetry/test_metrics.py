@@ -23,7 +23,7 @@ SPECIFIED = """
   egress_blocked_total chore_last_success chore_seconds chore_rows_total
   chore_failures_total db_pool_connections db_errors_total db_retries_total
   db_network_cuts_total notify_queue_ratio table_dead_rows schema_version
-  build_info
+  build_info provider_calls_total provider_seconds provider_tokens_total provider_cost_micros_total
 """
 
 
@@ -79,8 +79,8 @@ def test_shared_metrics_are_gauges_that_exist() -> None:
 def test_no_label_tells_a_tenant_or_an_id() -> None:
     labels = {label for metric in METRICS.values() for label in metric._labelnames}
     assert labels == {
-        "chore", "class", "door", "handler", "kind", "method", "outcome", "python", "queue", "reason",
-        "result", "route", "schema", "state", "status", "table", "version",
+        "chore", "class", "direction", "door", "handler", "kind", "method", "outcome", "provider", "python",
+        "queue", "reason", "result", "route", "schema", "state", "status", "table", "version",
     }  # fmt: skip
 
 
