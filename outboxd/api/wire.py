@@ -34,7 +34,10 @@ _NULL = b"null"
 _IN_THREAD = 64 * 1024
 """A payload from here on is hashed in a thread: canonical JSON of a large one takes long."""
 _ANYTHING = msgspec.json.Decoder()
-_BLANKS = re.compile(r"\s+")
+_BLANK = "\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_BLANKS = re.compile(f"[{_BLANK}]+")
+_ENDS = re.compile(f"^[{_BLANK}]+|[{_BLANK}]+\\Z")
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 class EventIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -103,10 +106,10 @@ async def incoming(exchange: Exchange, event: EventIn, at: Path = (), *, watched
 
 
 def platform_of(given: str | None) -> str | None:
-    """One name for the many that a platform is called by."""
+    """One name for the many that a platform is called by; `outbox.platform_of` says the same."""
     if given is None:
         return None
-    name = _BLANKS.sub("-", given.strip().lower())
+    name = _BLANKS.sub("-", _ENDS.sub("", given).translate(_LOWER))
     if name == "transcript" or "codex" in name:
         return "codex"
     if "cursor" in name:
