@@ -93,7 +93,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Refused before its body is read while the ingest queue is full."""
     open_when_draining: bool = False
     summary: str = ""
-    """One line for `/openapi.json`, else the first of the handler's docstring; the next four are for it too."""
+    """For `/openapi.json`, as are the next four: one line, else the first of the handler's docstring."""
     shape: Any = None
     """What the body is, where `body` looks at less."""
     answers: Mapping[int, Any] = {}

@@ -15,7 +15,7 @@ from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.json_checks import invalid
 from outboxd.api.queries import flag
 from outboxd.errors import Error, Invalid, Issue
-from outboxd.model import Event, JobDescriptor, JobWait, State, epoch
+from outboxd.model import Event, JobDescriptor, State, epoch
 from outboxd.store import events, history
 from outboxd.store.history import EventJob, JobRow
 from outboxd.store.ingest import Incoming, MadeJob, Outcome
@@ -38,11 +38,17 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     status: int | UnsetType = UNSET
     """Only in lenient batches."""
     event: Event
-    generation_job: JobDescriptor | JobWait | UnsetType | None = UNSET
-    """Left out when there is none, null when somebody waited for it."""
+    generation_job: JobDescriptor | UnsetType | None = UNSET
+    """Left out when there is none; to whoever waited, null then, and with its attempts otherwise."""
     jobs: Sequence[MadeView] | UnsetType = UNSET
     duplicate: Literal[True] | UnsetType = UNSET
     duplicate_differs: Literal[True] | UnsetType = UNSET
+    wait_timed_out: Literal[True] | UnsetType = UNSET
+
+
+class PublishedBatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    events: Sequence[Published]
+    """As they were sent; what a lenient batch refused has `status`, `error` and `message` instead."""
     wait_timed_out: Literal[True] | UnsetType = UNSET
 
 
@@ -77,7 +83,7 @@ async def batch(exchange: Exchange) -> Reply:
     items = [_Item(*pair) for pair in zip(made, outcomes, strict=True)]
     published = await _published(exchange, items, wait=wait)
     late = any(each.wait_timed_out is True for each in published)
-    return x.json({"events": published, **({"waitTimedOut": True} if late else {})}, 201)
+    return x.json(PublishedBatch(events=published, wait_timed_out=late or UNSET), 201)
 
 
 async def _lenient(exchange: Exchange, *, wait: bool) -> Reply:
@@ -185,7 +191,7 @@ def _view(
 ) -> Published:
     outcome = item.outcome
     generation = next((known.rows[job.id] for job in jobs if job.id in known.rows and _generates(job)), None)
-    shown: JobDescriptor | JobWait | UnsetType | None = None if wait else UNSET
+    shown: JobDescriptor | UnsetType | None = None if wait else UNSET
     if generation is not None:
         shown = job_views.wait(generation) if wait else job_views.descriptor(generation)
     return Published(

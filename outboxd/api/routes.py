@@ -6,19 +6,29 @@ Tolerant routes are those that clients of older servers call: what they send bes
 from collections.abc import Mapping
 from typing import Any
 
-from outboxd.api import endpoint_wire, endpoints, events, job_orders, jobs, ops, publish, wire
+from outboxd.api import endpoint_wire, endpoints, events, job_orders, jobs, openapi, ops, publish, wire
 from outboxd.api.exchange import Handler, Operation
+from outboxd.model import health
+from outboxd.model.endpoints import EndpointMade, EndpointPage, EndpointReply, EndpointSecrets
+from outboxd.model.events import EventPage, EventReply, Timeline
+from outboxd.model.jobs import AttemptPage, JobCancelled, JobPage, JobReply, JobRetried
 
 _FLAGS = frozenset({"generate", "wait"})
 _PAGE = frozenset({"limit", "cursor"})
 
 
-def _open(handler: Handler) -> Operation:
-    """Nobody has to say who they are."""
-    return Operation(handler=handler, auth="none", tolerant=True)
+def _open(handler: Handler, *answers: Any, **more: Any) -> Operation:
+    """Nobody has to say who they are. Answers: of 200, and of 503."""
+    given = dict(zip((200, 503), answers, strict=False))
+    return Operation(handler=handler, auth="none", tolerant=True, answers=given, **more)
 
 
-def _publishes(handler: Handler, body: Any) -> Operation:
+def _asked(handler: Handler, answer: Any) -> Operation:
+    """A key opens more of it."""
+    return Operation(handler=handler, auth="optional", teamless=True, tolerant=True, answers={200: answer})
+
+
+def _publishes(handler: Handler, body: Any, answer: Any, **more: Any) -> Operation:
     return Operation(
         handler=handler,
         scopes=("events:write",),
@@ -26,6 +36,9 @@ def _publishes(handler: Handler, body: Any) -> Operation:
         tolerant=True,
         query=_FLAGS,
         publishes=True,
+        answers={201: answer},
+        refuses=(404, 409),
+        **more,
     )
 
 
@@ -37,46 +50,86 @@ def _writes(handler: Handler, scope: str, **more: Any) -> Operation:
     return Operation(handler=handler, scopes=(scope,), **more)
 
 
-def _orders(handler: Handler) -> Operation:
-    return _writes(handler, "jobs:write", body=job_orders.WHY, needs_body=False, tolerant=True)
+def _orders(handler: Handler, answer: Any) -> Operation:
+    return _writes(
+        handler,
+        "jobs:write",
+        body=job_orders.WHY,
+        needs_body=False,
+        tolerant=True,
+        answers={200: answer},
+        refuses=(409,),
+    )
+
+
+def _bulk(handler: Handler, body: Any) -> Operation:
+    return _writes(handler, "jobs:write", body=body, answers={200: job_orders.BulkReply}, refuses=(404,))
+
+
+def _jobs(handler: Handler, query: frozenset[str]) -> Operation:
+    """Lists as older clients know them: bounds are clamped, and what is no number is not there."""
+    return _reads(handler, "jobs:read", query, tolerant=True, answers={200: JobPage})
 
 
 ROUTES: Mapping[str, Mapping[str, Operation]] = {
     "/v1/events": {
-        "POST": _publishes(publish.one, wire.ONE),
-        "GET": _reads(events.listed, "events:read", events.LIST_QUERY),
+        "POST": _publishes(publish.one, wire.ONE, publish.Published),
+        "GET": _reads(events.listed, "events:read", events.LIST_QUERY, answers={200: EventPage}),
     },
-    "/v1/events/batch": {"POST": _publishes(publish.batch, wire.EACH)},
-    "/v1/events/{id}": {"GET": _reads(events.one, "events:read", tolerant=True)},
-    "/v1/events/{id}/timeline": {"GET": _reads(events.timeline, "events:read")},
-    "/v1/jobs": {"GET": _reads(jobs.listed, "jobs:read", jobs.LIST_QUERY, tolerant=True)},
-    "/v1/jobs/retry": {"POST": _writes(job_orders.retry_many, "jobs:write", body=job_orders.RETRY_MANY)},
-    "/v1/jobs/cancel": {"POST": _writes(job_orders.cancel_many, "jobs:write", body=job_orders.CANCEL_MANY)},
-    "/v1/jobs/{id}": {"GET": _reads(jobs.one, "jobs:read", frozenset({"waitSeconds"}), tolerant=True)},
-    "/v1/jobs/{id}/attempts": {"GET": _reads(jobs.attempts, "jobs:read", _PAGE)},
-    "/v1/jobs/{id}/why": {"GET": _reads(jobs.why, "jobs:read")},
-    "/v1/jobs/{id}/retry": {"POST": _orders(job_orders.retry)},
-    "/v1/jobs/{id}/cancel": {"POST": _orders(job_orders.cancel)},
-    "/v1/teams/{id}/jobs": {"GET": _reads(jobs.of_team, "jobs:read", jobs.TENANT_QUERY, tolerant=True)},
-    "/v1/projects/{id}/jobs": {"GET": _reads(jobs.of_project, "jobs:read", jobs.TENANT_QUERY, tolerant=True)},
+    "/v1/events/batch": {
+        "POST": _publishes(publish.batch, wire.EACH, publish.PublishedBatch, shape=wire.MANY.type)
+    },
+    "/v1/events/{id}": {
+        "GET": _reads(events.one, "events:read", tolerant=True, answers={200: EventReply}),
+    },
+    "/v1/events/{id}/timeline": {"GET": _reads(events.timeline, "events:read", answers={200: Timeline})},
+    "/v1/jobs": {"GET": _jobs(jobs.listed, jobs.LIST_QUERY)},
+    "/v1/jobs/retry": {"POST": _bulk(job_orders.retry_many, job_orders.RETRY_MANY)},
+    "/v1/jobs/cancel": {"POST": _bulk(job_orders.cancel_many, job_orders.CANCEL_MANY)},
+    "/v1/jobs/{id}": {
+        "GET": _reads(
+            jobs.one, "jobs:read", frozenset({"waitSeconds"}), tolerant=True, answers={200: JobReply}
+        )
+    },
+    "/v1/jobs/{id}/attempts": {"GET": _reads(jobs.attempts, "jobs:read", _PAGE, answers={200: AttemptPage})},
+    "/v1/jobs/{id}/why": {"GET": _reads(jobs.why, "jobs:read", answers={200: jobs.Reasons})},
+    "/v1/jobs/{id}/retry": {"POST": _orders(job_orders.retry, JobRetried)},
+    "/v1/jobs/{id}/cancel": {"POST": _orders(job_orders.cancel, JobCancelled)},
+    "/v1/teams/{id}/jobs": {"GET": _jobs(jobs.of_team, jobs.TENANT_QUERY)},
+    "/v1/projects/{id}/jobs": {"GET": _jobs(jobs.of_project, jobs.TENANT_QUERY)},
     "/v1/endpoints": {
-        "POST": _writes(endpoints.make, "endpoints:write", body=endpoint_wire.BODY),
-        "GET": _reads(endpoints.listed, "endpoints:read", endpoints.LIST_QUERY),
+        "POST": _writes(
+            endpoints.make,
+            "endpoints:write",
+            body=endpoint_wire.BODY,
+            answers={201: EndpointMade},
+            refuses=(404, 409),
+        ),
+        "GET": _reads(endpoints.listed, "endpoints:read", endpoints.LIST_QUERY, answers={200: EndpointPage}),
     },
     "/v1/endpoints/{id}": {
-        "GET": _reads(endpoints.one, "endpoints:read"),
-        "PATCH": _writes(endpoints.change, "endpoints:write", body=endpoint_wire.BODY),
-        "DELETE": _writes(endpoints.remove, "endpoints:write"),
+        "GET": _reads(endpoints.one, "endpoints:read", answers={200: EndpointReply}),
+        "PATCH": _writes(
+            endpoints.change,
+            "endpoints:write",
+            body=endpoint_wire.BODY,
+            answers={200: EndpointReply},
+            refuses=(409, 412),
+        ),
+        "DELETE": _writes(endpoints.remove, "endpoints:write", answers={204: None}),
     },
-    "/v1/endpoints/{id}/secret": {"GET": _writes(endpoints.secret, "endpoints:write")},
-    "/v1/me": {"GET": Operation(handler=ops.me, teamless=True)},
-    "/v1/info": {"GET": Operation(handler=ops.info, auth="optional", teamless=True, tolerant=True)},
-    "/livez": {"GET": _open(ops.livez)},
-    "/readyz": {"GET": _open(ops.readyz)},
-    "/healthz": {"GET": _open(ops.healthz)},
-    "/metrics": {"GET": Operation(handler=ops.metrics, auth="optional", teamless=True, tolerant=True)},
-    "/api/health": {"GET": _open(ops.api_health)},
-    "/api/readiness": {"GET": _open(ops.api_readiness)},
-    "/api/version": {"GET": _open(ops.version)},
-    "/": {"GET": _open(ops.front)},
+    "/v1/endpoints/{id}/secret": {
+        "GET": _writes(endpoints.secret, "endpoints:write", answers={200: EndpointSecrets})
+    },
+    "/v1/me": {"GET": Operation(handler=ops.me, teamless=True, answers={200: health.Me})},
+    "/v1/info": {"GET": _asked(ops.info, health.Info)},
+    "/livez": {"GET": _open(ops.livez, health.Alive)},
+    "/readyz": {"GET": _open(ops.readyz, health.Readiness, health.Readiness)},
+    "/healthz": {"GET": _open(ops.healthz, health.Healthy)},
+    "/metrics": {"GET": _asked(ops.metrics, "text/plain")},
+    "/openapi.json": {"GET": _open(openapi.show, dict[str, Any])},
+    "/api/health": {"GET": _open(ops.api_health, health.Health, health.Health)},
+    "/api/readiness": {"GET": _open(ops.api_readiness, health.Ready, health.Starting)},
+    "/api/version": {"GET": _open(ops.version, health.Version)},
+    "/": {"GET": _open(ops.front, "text/html")},
 }
