@@ -136,7 +136,8 @@ def test_a_payload_that_is_private_except_for_its_keys_says_nothing(payload: str
 
 
 TAGS = "<private> </private> <PRIVATE/> <private </private <pri vate> <system-reminder> </system-reminder>"
-PIECES = st.lists(st.sampled_from([*TAGS.split(), "<system-", "reminder>", *"></x \né"]), max_size=30).map("".join)
+CHIPS = [*TAGS.split(), "<system-", "reminder>", *"></x \né"]
+PIECES = st.lists(st.sampled_from(CHIPS), max_size=30).map("".join)
 
 
 @given(PIECES)
