@@ -32,6 +32,7 @@ begin
     perform outbox.need_retryable(v_job, v_at.state, v_at.place);
     perform outbox.hasten(array[p_job], 0, 0, v_now);
   end if;
+  perform outbox.probe_providers(v_job.queue_id);
   perform outbox.wake_queues(array[v_job.queue_id]);
   perform outbox.audit_job(v_caller, v_job, 'retried_by_operator', jsonb_build_object(
     'previousStatus', v_at.state, 'currentStatus', 'queued', 'retriedCount', v_at.series + v_back, 'reason', p_reason,

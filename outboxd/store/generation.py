@@ -1,0 +1,201 @@
+"""What jobs of generation are about, and what becomes of what a model said."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from outboxd.db import rows
+
+Conn = AsyncConnection[dict[str, Any]]
+
+Problem = Literal["expunged", "scope_violation", "revoked_key", "project_archived"]
+
+_WORK = b"select * from outbox.generation_work(%s)"
+_SESSION_WORK = b"select * from outbox.session_work(%s)"
+_RECORD = b"select * from outbox.record_observations(%s, %s, %s)"
+_SUMMARY = b"select * from outbox.record_summary(%s, %s, %s)"
+_METER = b"select outbox.meter_call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_BEGIN = b"select * from outbox.begin_call(%s, %s, %s, %s, %s)"
+_DENIED = b"""
+select outbox.audit(row(%s, array[%s]::uuid[], false, %s, 'outboxd', %s)::outbox.caller, %s,
+  'observation_generation_job', %s, %s, %s, %s)
+"""
+
+
+class SourceEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that a model may be told of."""
+
+    id: UUID
+    type: str
+    source: str
+    occurred_at: datetime
+    payload: Any
+    private_removed: int = 0
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """A job of generation: whose it is, whether it may be done, and its events in feed order."""
+
+    job_id: UUID
+    team_id: UUID
+    project_id: UUID
+    session_id: UUID | None
+    project: str | None
+    problem: Problem | None
+    found: dict[str, Any]
+    """Ids, for the audit of a refusal."""
+    provider: str | None
+    model: str | None
+    max_output_tokens: int | None
+    types: list[str]
+    """Empty: all that the prompt knows."""
+    dedupe: bool
+    redact: str
+    platform: str | None
+    agent_type: str | None
+    events: list[SourceEvent]
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """An observation of a session, for its summary."""
+
+    kind: str
+    content: str
+    created_at: datetime
+
+
+class SessionWork(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that wants its summary."""
+
+    job_id: UUID
+    team_id: UUID
+    project_id: UUID
+    session_id: UUID | None
+    project: str | None
+    problem: Problem | None
+    found: dict[str, Any]
+    provider: str | None
+    model: str | None
+    max_output_tokens: int | None
+    redact: str
+    platform: str | None
+    agent_type: str | None
+    quiet: timedelta
+    restless: bool
+    """Events come in, or it is open again."""
+    observing: int
+    """Jobs of generation of its events that are not over."""
+    waited_restless: int
+    waited_observing: timedelta
+    event_count: int
+    observation_count: int
+    previous: str | None
+    """The content of the summary that is to be renewed."""
+    observations: list[Observed]
+    events: list[SourceEvent]
+    """Those that no observation tells of."""
+    first_prompt: SourceEvent | None
+    last_message: SourceEvent | None
+
+
+class NewObservation(msgspec.Struct, frozen=True, kw_only=True):
+    """As `outbox.record_observations` takes it."""
+
+    index: int
+    key: str
+    kind: str
+    content: str
+    metadata: dict[str, Any]
+    sources: Sequence[UUID]
+    hash: str
+    """Hex."""
+    simhash: int | None
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    index: int
+    observation_id: UUID
+    fresh: bool
+    """Not there before, in this form or a similar one."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    observation_id: UUID
+    revision: int
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a provider, as it is metered."""
+
+    id: UUID
+    job_id: UUID
+    """Whose team and project pay: of several jobs in one call the first."""
+    provider: str
+    model: str
+    class_: str
+    """`ok`, `cancelled`, or the class of the failure."""
+    tokens_in: int
+    tokens_out: int
+    estimated: bool
+    cost_micros: int | None
+    ms: int
+    observations: int = 0
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a call may be made, and of whom."""
+
+    provider: str | None
+    model: str | None
+    troubled: bool
+    """It failed last: an answer has to be told."""
+    held: Literal["budget", "provider"] | None
+    wait: timedelta | None
+
+
+async def work(conn: Conn, jobs: Sequence[UUID]) -> list[Work]:
+    """In the order asked; a job whose row is gone is not among them."""
+    return await rows.many(await conn.execute(_WORK, [list(jobs)]), Work)
+
+
+async def session_work(conn: Conn, job: UUID) -> SessionWork | None:
+    return await rows.maybe(await conn.execute(_SESSION_WORK, [job]), SessionWork)
+
+
+async def record(conn: Conn, job: UUID, items: Sequence[NewObservation], *, dedupe: bool) -> list[Recorded]:
+    """In the fenced transaction of the job's end. Left out: what tells of deleted events only."""
+    document = Jsonb(items, dumps=msgspec.json.encode)
+    return await rows.many(await conn.execute(_RECORD, [job, document, dedupe]), Recorded)
+
+
+async def record_summary(conn: Conn, job: UUID, content: str, metadata: dict[str, Any]) -> Summary | None:
+    """In the fenced transaction of the job's end. None: the session was deleted meanwhile."""
+    return await rows.maybe(await conn.execute(_SUMMARY, [job, content, Jsonb(metadata)]), Summary)
+
+
+async def audit_refusal(conn: Conn, work: Work | SessionWork, action: str, details: dict[str, Any]) -> None:
+    """`generation_job.scope_violation` or `generation_job.revoked_key`, with the job's end."""
+    key = work.found.get("keyId")
+    await conn.execute(
+        _DENIED,
+        [work.team_id, work.project_id, key, None, action, str(work.job_id), work.team_id, work.project_id,
+         Jsonb(details)],
+    )  # fmt: skip
+
+
+async def meter(conn: Conn, call: Call) -> None:
+    """With the settlement, or alone; the same call again counts once."""
+    await conn.execute(_METER, [*msgspec.structs.astuple(call)])
+
+
+async def begin_call(
+    conn: Conn, call: UUID, job: UUID, providers: Sequence[tuple[str, str]], estimate: int
+) -> Begun:
+    """Asks before a call of about `estimate` tokens, and puts it on record; `providers` are (name, model)."""
+    names, models = [name for name, _ in providers], [model for _, model in providers]
+    return await rows.one(await conn.execute(_BEGIN, [call, job, names, models, estimate]), Begun)
