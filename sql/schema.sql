@@ -53,6 +53,23 @@ create type outbox.claimed as (
   hops integer
 );
 
+create type outbox.gathered as (
+  project_id uuid,
+  team_id uuid,
+  lane bigint,
+  queue_id integer,
+  key text,
+  session_id uuid,
+  session_open boolean,
+  seqs bigint[],
+  events uuid[],
+  ats timestamp with time zone[],
+  quiet interval,
+  longest interval,
+  most integer,
+  now timestamp with time zone
+);
+
 create type outbox.incoming as (
   ord integer,
   unit integer,
@@ -920,12 +937,16 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[]) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
 -- function outbox.audit_bulk(p_caller outbox.caller, p_action text, p_filter jsonb, p_bulk outbox.bulk, p_more jsonb DEFAULT '{}'::jsonb) returns void volatile
+-- function outbox.audit_change(p_caller outbox.caller, p_noun text, p_resource uuid, p_team uuid, p_project uuid, p_old jsonb, p_new jsonb) returns void volatile
 -- function outbox.audit_job(p_caller outbox.caller, p_job outbox.jobs, p_verb text, p_details jsonb) returns void volatile
 -- function outbox.audit_session(p_caller outbox.caller, p_session outbox.sessions, p_action text, p_reason text DEFAULT NULL::text) returns void volatile
 -- function outbox.authorize(p_key uuid, p_scope text, p_request text DEFAULT NULL::text) returns outbox.caller stable
 -- function outbox.backoff(p_attempt integer, p_policy jsonb, p_u double precision) returns interval immutable
 -- function outbox.beat(p_worker uuid, p_running integer DEFAULT 0) returns TABLE(alive boolean, cancelled uuid[], db_now timestamp with time zone) volatile security definer
+-- function outbox.begin_call(p_call uuid, p_job uuid, p_providers text[], p_models text[], p_estimate bigint) returns TABLE(provider text, model text, troubled boolean, held text, wait interval) volatile
 -- function outbox.bigrams(p_text text, p_closed boolean) returns text immutable
+-- function outbox.budget_gate(p_project uuid, p_tokens bigint DEFAULT 0, p_cost bigint DEFAULT 0) returns TABLE(closed text, until timestamp with time zone) volatile
+-- function outbox.budgets_of(p_project uuid) returns TABLE(scope text, scope_id uuid, budget text, cap bigint, period timestamp with time zone, period_end timestamp with time zone, spent bigint) stable
 -- function outbox.bulk_done(p_dry_run boolean, p_matched integer, p_picked uuid[], p_done integer, p_from timestamp with time zone DEFAULT NULL::timestamp with time zone, p_rate numeric DEFAULT NULL::numeric) returns outbox.bulk volatile
 -- function outbox.bulk_states(p_filter jsonb, p_default text[], p_allowed text[]) returns text[] volatile
 -- function outbox.caller_of(p_who jsonb) returns outbox.caller stable
@@ -936,14 +957,16 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.carry_epoch(p_stream outbox.streams) returns outbox.streams volatile
 -- function outbox.cause_of(p_job uuid, p_now timestamp with time zone) returns jsonb stable
 -- function outbox.change_endpoint(p_caller outbox.caller, p_id uuid, p_fields jsonb, p_queue jsonb, p_headers bytea) returns void volatile
--- function outbox.change_project(p_caller outbox.caller, p_project uuid, p_changes jsonb) returns outbox.projects volatile
+-- function outbox.change_project(p_caller outbox.caller, p_project uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.projects volatile
 -- function outbox.change_route(p_caller outbox.caller, p_route uuid, p_options jsonb) returns void volatile security definer
--- function outbox.change_team(p_caller outbox.caller, p_team uuid, p_changes jsonb) returns outbox.teams volatile
+-- function outbox.change_team(p_caller outbox.caller, p_team uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.teams volatile
+-- function outbox.check_budgets(p_budgets jsonb) returns void immutable
 -- function outbox.check_changes(p_changes jsonb, p_known text[]) returns void volatile
 -- function outbox.check_filter(p_filter jsonb) returns void volatile
 -- function outbox.check_handler(p_name text) returns void stable
 -- function outbox.check_incoming(p_row outbox.incoming, p_now timestamp with time zone, p_which text) returns void stable
 -- function outbox.check_job(p_job outbox.jobs, p_options jsonb, p_now timestamp with time zone) returns void volatile
+-- function outbox.check_new_key(p_caller outbox.caller, p_team uuid, p_project uuid, p_scopes text[], p_name text, p_expires_at timestamp with time zone, p_now timestamp with time zone) returns void stable
 -- function outbox.check_project_settings(p_settings jsonb) returns void stable
 -- function outbox.check_route(p_route outbox.routes) returns void volatile
 -- function outbox.check_setting_names(p_settings jsonb) returns void immutable
@@ -960,6 +983,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.claims_from(p_worker outbox.workers, p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable
 -- function outbox.clear_job(p_jobs uuid[]) returns void volatile
 -- function outbox.clock() returns timestamp with time zone stable
+-- function outbox.close_gathering(p_job uuid) returns boolean volatile
 -- function outbox.close_lanes(p_jobs uuid[]) returns void volatile
 -- function outbox.close_leases(p_items outbox.settling[]) returns void volatile
 -- function outbox.close_session(p_caller outbox.caller, p_session outbox.sessions, p_reason text DEFAULT NULL::text) returns TABLE(job_id uuid, ended boolean) volatile
@@ -986,15 +1010,20 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.fill_session(p_caller outbox.caller, p_old outbox.sessions, p_given outbox.sessions, p_reopen boolean) returns void volatile
 -- function outbox.filter_time(p_value jsonb) returns timestamp with time zone stable
 -- function outbox.find_job(p_caller outbox.caller, p_job uuid) returns outbox.jobs stable
+-- function outbox.find_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
 -- function outbox.find_project(p_caller outbox.caller, p_project uuid) returns outbox.projects stable
 -- function outbox.find_queue(p_name text) returns outbox.queues stable
 -- function outbox.find_route(p_caller outbox.caller, p_route uuid) returns outbox.routes volatile
 -- function outbox.fingerprint(p_type text, p_subject text, p_payload jsonb) returns bytea immutable
+-- function outbox.gather(p_batch outbox.unplaced, p_last bigint) returns integer volatile
+-- function outbox.gathered_of(p_project outbox.projects, p_batch outbox.unplaced, p_last bigint, p_now timestamp with time zone) returns outbox.gathered[] volatile
 -- function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamp with time zone, p_whoever boolean) returns TABLE(foreign_rows integer, events integer, allowed integer, key_id uuid, session_id uuid, platform text, seen jsonb) stable
 -- function outbox.generation_work(p_jobs uuid[]) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, types text[], dedupe boolean, redact text, platform text, agent_type text, events jsonb) stable
 -- function outbox.has_operators(p_query text) returns boolean immutable
 -- function outbox.has_token(p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable
 -- function outbox.hasten(p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns integer volatile
+-- function outbox.hasten_gathered(p_open outbox.gatherings, p_group outbox.gathered, p_to integer, p_full boolean) returns boolean volatile
+-- function outbox.hasten_gathering(p_session uuid) returns integer volatile
 -- function outbox.hasten_lanes(p_jobs uuid[], p_lanes bigint[], p_now timestamp with time zone) returns void volatile
 -- function outbox.head_lanes(p_items outbox.settling[]) returns void volatile
 -- function outbox.hold() returns interval stable
@@ -1016,6 +1045,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.job_of(p_payload jsonb, p_options jsonb, p_now timestamp with time zone) returns outbox.jobs volatile
 -- function outbox.job_state(p_job uuid) returns TABLE(state text, place text, queue_id integer, run_at timestamp with time zone, lane bigint, attempt integer, no integer, series integer, held text, lease_id uuid, worker_id uuid, since timestamp with time zone, outcome text, class text) stable
 -- function outbox.jobs_in(p_states text[], p_ids uuid[]) returns TABLE(job_id uuid, state text, class text, failed_at timestamp with time zone) stable
+-- function outbox.join_gathering(p_group outbox.gathered) returns integer volatile
 -- function outbox.key_revoked(p_key uuid) returns boolean stable
 -- function outbox.lanes_of(p_jobs uuid[]) returns bigint[] volatile
 -- function outbox.lease_items(p_lease uuid, p_jobs uuid[], p_outcome text, p_class text) returns outbox.settling[] volatile
@@ -1029,13 +1059,19 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit integer, p_now timestamp with time zone) returns SETOF outbox.spot volatile
 -- function outbox.lost_before(p_job uuid, p_no integer) returns boolean stable
 -- function outbox.make_partitions(p_ahead integer DEFAULT 3) returns integer volatile
--- function outbox.make_project(p_caller outbox.caller, p_team uuid, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb) returns uuid volatile
+-- function outbox.make_project(p_caller outbox.caller, p_team uuid, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb, p_settings jsonb DEFAULT '{}'::jsonb) returns uuid volatile
 -- function outbox.make_team(p_caller outbox.caller, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb) returns uuid volatile
 -- function outbox.match_routes(p_project uuid, p_type text, p_payload jsonb DEFAULT '{}'::jsonb) returns TABLE(route_id uuid, queue text, handler text, decides boolean, enabled boolean) stable security definer
+-- function outbox.may_mint(p_key uuid, p_scopes text[]) returns boolean stable
 -- function outbox.me() returns outbox.caller stable security definer
 -- function outbox.memory_vector(p_project uuid, p_content text, p_metadata jsonb) returns tsvector stable
+-- function outbox.merge_patch(p_target jsonb, p_patch jsonb) returns jsonb immutable
 -- function outbox.merge_settings(p_settings jsonb, p_patch jsonb) returns jsonb stable
--- function outbox.mint_key(p_caller outbox.caller, p_hash bytea, p_prefix text, p_team uuid, p_project uuid, p_scopes text[], p_name text DEFAULT NULL::text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) returns outbox.keys volatile
+-- function outbox.merged_metadata(p_metadata jsonb, p_changes jsonb) returns jsonb immutable
+-- function outbox.meter_call(p_call uuid, p_job uuid, p_provider text, p_model text, p_class text, p_tokens_in bigint, p_tokens_out bigint, p_estimated boolean, p_cost_micros bigint, p_ms integer, p_observations integer) returns void volatile
+-- function outbox.minds_key(p_caller outbox.caller, p_key outbox.keys) returns boolean stable
+-- function outbox.mint_key(p_caller outbox.caller, p_hash bytea, p_prefix text, p_team uuid, p_project uuid, p_scopes text[], p_name text DEFAULT NULL::text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_previous uuid DEFAULT NULL::uuid) returns outbox.keys volatile
+-- function outbox.mints_readers(p_scopes text[]) returns boolean immutable
 -- function outbox.most_routes(p_team uuid, p_project uuid) returns integer stable
 -- function outbox.move_lanes(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.ms(p_at timestamp with time zone) returns bigint immutable
@@ -1052,6 +1088,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.observed_on(p_observation uuid, p_session uuid, p_platform text) returns text stable
 -- function outbox.observing(p_session uuid, p_summary uuid) returns integer stable
 -- function outbox.open_endpoint(p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea, p_secret bytea) returns void volatile
+-- function outbox.open_gathering(p_group outbox.gathered, p_from integer, p_to integer, p_full boolean) returns outbox.gatherings volatile
 -- function outbox.open_lane(p_job outbox.jobs) returns void volatile
 -- function outbox.open_lanes(p_jobs uuid[]) returns void volatile
 -- function outbox.open_queue(p_name text, p_handler text DEFAULT NULL::text, p_team uuid DEFAULT NULL::uuid) returns integer volatile
@@ -1093,6 +1130,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.relaxed_matches(p_project outbox.projects, p_query text, p_words tsquery, p_filter jsonb, p_at timestamp with time zone, p_limit integer, p_after jsonb DEFAULT NULL::jsonb) returns TABLE(id uuid, score double precision, updated_at timestamp with time zone) stable
 -- function outbox.relaxed_query(p_lexemes text[], p_needed integer) returns tsquery immutable
 -- function outbox.release(p_worker uuid, p_lease uuid, p_jobs uuid[] DEFAULT NULL::uuid[], p_reason text DEFAULT 'released'::text) returns integer volatile security definer
+-- function outbox.release_budget(p_caller outbox.caller, p_team uuid, p_project uuid) returns void volatile
 -- function outbox.remove_endpoint(p_caller outbox.caller, p_id uuid) returns void volatile
 -- function outbox.remove_handler(p_caller outbox.caller, p_name text) returns boolean volatile security definer
 -- function outbox.remove_route(p_caller outbox.caller, p_route uuid) returns boolean volatile security definer
@@ -1141,6 +1179,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.shares_waiting(p_queue integer) returns integer stable
 -- function outbox.snooze(p_caller outbox.caller, p_job uuid, p_until timestamp with time zone, p_reason text DEFAULT NULL::text) returns timestamp with time zone volatile security definer
 -- function outbox.snooze_keyed(p_job uuid, p_lane bigint, p_until timestamp with time zone, p_held text) returns void volatile
+-- function outbox.spent_on(p_budget text, p_call outbox.usage_calls) returns bigint immutable
 -- function outbox.stage(p_limit integer DEFAULT 1000, p_hint timestamp with time zone DEFAULT NULL::timestamp with time zone) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.stagger(p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns outbox.settling[] volatile
 -- function outbox.start_session(p_caller outbox.caller, p_project uuid, p_external text DEFAULT NULL::text, p_content text DEFAULT NULL::text, p_agent text DEFAULT NULL::text, p_agent_type text DEFAULT NULL::text, p_platform text DEFAULT NULL::text, p_metadata jsonb DEFAULT '{}'::jsonb, p_reopen boolean DEFAULT false) returns TABLE(session_id uuid, made boolean) volatile
@@ -1151,6 +1190,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.take_running(p_jobs uuid[]) returns outbox.settling[] volatile
 -- function outbox.take_unplaced(p_jobs uuid[]) returns outbox.settling[] volatile
 -- function outbox.take_waiting(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
+-- function outbox.tell_budget(p_project uuid, p_spending jsonb, p_percent integer) returns void volatile
 -- function outbox.tell_waiters(p_jobs uuid[]) returns void volatile
 -- function outbox.term_query(p_lexeme text) returns text immutable
 -- function outbox.texts_of(p_value jsonb) returns text[] immutable

@@ -14,6 +14,8 @@ begin
   v_row.payload := p_payload;
   v_row.adapter := 'outboxd';
   v_row.actor := 'outboxd';
+  -- What we say of our own work is nothing to remember.
+  v_row.generate := false;
   perform outbox.ingest(array[v_row]);
 end
 $$;

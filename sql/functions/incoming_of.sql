@@ -22,7 +22,8 @@ begin
   v_row.metadata := case when p_event -> 'metadata' <> 'null' then p_event -> 'metadata' end;
   v_row.session_id := (p_event ->> 'serverSessionId')::uuid;
   v_row.content_session_id := p_event ->> 'contentSessionId';
-  v_row.platform_source := p_event ->> 'platformSource';
+  v_row.platform_source := outbox.platform_of(p_event ->> 'platformSource');
+  v_row.platform_given := p_event ? 'platformSource';
   v_row.source_event_id := p_event ->> 'sourceEventId';
   v_row.event_key := 'key:v1:' || (p_event ->> 'idempotencyKey');
   v_row.strict := v_row.event_key is not null;

@@ -1,10 +1,14 @@
--- outbox.ingest_jobs(rows) -> (ord, keyed job ids or null, jobs as JSON) for every row that makes a job
+-- outbox.ingest_jobs(rows, policies, sessions) -> (ord, keyed job ids or null, jobs as JSON) for every row that makes a job
 --
--- One job per event and queue: what the routes decide, and a delivery for each endpoint that wants the
--- event. Due jobs go to `ready`, others to `later`; a keyed job gets its body only, its place comes from
--- `place` once the event is numbered. The set is frozen here.
+-- One job per event and queue: what the routes decide, a delivery for each endpoint that wants the event, and
+-- one of generation where its policy says per-event. policies, sessions: of each row, in the order of `ord`.
+-- Due jobs go to `ready`, others to `later`; a keyed job gets its body only, its place comes from `place` once
+-- the event is numbered. The set is frozen here.
 
-create or replace function outbox.ingest_jobs(p_rows outbox.incoming[], p_now timestamptz)
+drop function if exists outbox.ingest_jobs;
+create function outbox.ingest_jobs(
+  p_rows outbox.incoming[], p_policies text[], p_sessions uuid[], p_now timestamptz
+)
 returns table (ord int, keyed uuid[], jobs jsonb)
 language plpgsql
 as $$
@@ -20,15 +24,19 @@ begin
     join outbox.projects p on p.id = r.project_id
     cross join lateral (
       select t.queue_id, t.delay, t.priority as route_priority, t.max_attempts, t.timeout,
-        null::interval as max_age, case when t.ordered then 'key' else 'none' end as ordered
+        null::interval as max_age, case when t.ordered then 'key' else 'none' end as ordered, null::uuid as session_id
       from outbox.ingest_routes(p.id, p.team_id, r.type, r.payload) t
       where t.enabled
       union all
-      select e.queue_id, null, null, null, e.timeout, e.max_age, e.ordering
+      select e.queue_id, null, null, null, e.timeout, e.max_age, e.ordering, null
       from outbox.endpoints e
       where e.project_id = p.id and e.state <> 'disabled' and e.types && outbox.candidates(r.type)
         and (e.contains is null or r.payload @> e.contains)
         and (e.excludes is null or not r.payload @> e.excludes)
+      union all
+      select q.id, null, null, outbox.setting('generation_attempts', '8')::int, null, null, 'key',
+        p_sessions[r.ord + 1]
+      from outbox.queues q where p_policies[r.ord + 1] = 'per-event' and q.name = 'observe'
     ) w
   ), dated as materialized (
     select w.*, case when w.max_age is not null then w.run_at + w.max_age
@@ -36,9 +44,10 @@ begin
     from wanted w
   ), made as (
     insert into outbox.jobs (id, team_id, project_id, event_id, queue_id, priority, max_attempts, watched,
-      run_at, deadline, expires_at, timeout, ordering_key)
+      run_at, deadline, expires_at, timeout, ordering_key, session_id)
     select d.id, d.team_id, d.project_id, d.event_id, d.queue_id, d.priority, d.max_attempts,
-      coalesce(d.watched, false), nullif(d.run_at, p_now), d.deadline, d.expires_at, d.timeout, d.ordering_key
+      coalesce(d.watched, false), nullif(d.run_at, p_now), d.deadline, d.expires_at, d.timeout, d.ordering_key,
+      d.session_id
     from dated d
   ), due as (
     insert into outbox.ready (queue_id, lane, priority, run_at, job_id, attempt, no, series)

@@ -1,7 +1,7 @@
 -- outbox.ingest_refuse(rows) -> a verdict for every row that may not be stored, null when all may
 --
 -- Authority and tenancy, read here and not where the request came in: key revoked, expired or without
--- the scope, project of another team, archived project. Rows without a key come from SQL, whose role was
+-- the scope, project of another team, session of another project, archived project. Rows without a key come from SQL, whose role was
 -- judged by `publish`. No lock: a key revoked by a transaction that commits later is revoked later.
 
 create or replace function outbox.ingest_refuse(p_rows outbox.incoming[], p_now timestamptz)
@@ -27,7 +27,9 @@ begin
           then '{403,Forbidden,API key is scoped to a different project}'
         when p.id is null or (r.key_id is not null and p.team_id <> k.team_id)
           then '{403,Forbidden,project_id must belong to team_id}'
-        when r.session_id is not null
+        when r.session_id is not null and not exists (select from outbox.sessions s
+            where s.id = r.session_id and s.project_id = p.id and s.team_id = p.team_id
+              and s.created_at > coalesce(p.purged_at, '-infinity') offset 0)
           then '{403,Forbidden,server_session_id must belong to project_id and team_id}'
         when p.archived_at is not null
           then '{409,ProjectArchived,The project is archived}'

@@ -2,7 +2,8 @@
 --
 -- For producers in any language, in the transaction of their own rows: rolled back with them, also to a
 -- savepoint, without a trace. Call everything after the first two arguments by name.
--- Errors: OX400, OX403 (project), OX409 (key used for another event; archived project), OX413.
+-- p_generate false: no job of generation, whatever the project's policy.
+-- Errors: OX400, OX403 (project, session), OX409 (key used for another event; archived project), OX413.
 
 drop function if exists outbox.publish;
 create function outbox.publish(
@@ -36,6 +37,7 @@ begin
   v_row.traceparent := p_traceparent;
   v_row.event_key := 'key:v1:' || p_key;
   v_row.strict := p_key is not null;
+  v_row.generate := p_generate;
   return (select r.event_id from outbox.publish_rows(array[v_row]) r);
 end
 $$;

@@ -5,7 +5,8 @@
 -- all below k; a rollback gives the numbers back; nobody's open transaction is waited for, its events are
 -- numbered when they commit. A project that somebody else numbers is skipped. Up to 50 projects a call, in
 -- one transaction, so quiet tenants share an fsync. hints: the last pending id seen per project, so that a
--- scan does not wade through dead rows that an old snapshot keeps; null looks from the beginning.
+-- scan does not wade through dead rows that an old snapshot keeps; null looks from the beginning. keyed: how
+-- many of them `place` has to do with, since they have keyed jobs or are to be gathered.
 
 drop function if exists outbox.sequence;
 create function outbox.sequence(p_projects uuid[], p_limit int default 1000, p_hints bigint[] default null)
@@ -32,14 +33,14 @@ begin
         select q.ctid from outbox.pending q
         where q.project_id = p_projects[v_n] and q.id >= coalesce(p_hints[v_n], 0)
         order by q.id limit p_limit))
-      returning p.id, p.event_id, p.bytes, p.type, p.jobs
+      returning p.id, p.event_id, p.bytes, p.type, p.jobs, p.gather
     ), numbered as (
-      insert into outbox.feed (project_id, seq, sequenced_at, event_id, bytes, type, jobs)
+      insert into outbox.feed (project_id, seq, sequenced_at, event_id, bytes, type, jobs, gather)
       select p_projects[v_n], v_stream.head + row_number() over (order by t.id), v_at, t.event_id, t.bytes,
-        t.type, t.jobs
+        t.type, t.jobs, t.gather
       from taken t
     )
-    select p_projects[v_n], v_stream.head + count(*), count(*), count(t.jobs), max(t.id)
+    select p_projects[v_n], v_stream.head + count(*), count(*), count(*) filter (where t.jobs is not null or t.gather), max(t.id)
     into project_id, head, numbered, keyed, last_id
     from taken t;
     continue when numbered = 0;

@@ -229,3 +229,9 @@ create table outbox.idempotency (
   primary key (scope_id, route, key)
 );
 create index idempotency_expiry on outbox.idempotency (expires_at);
+
+-- Events of one key on their way into a gathering, in feed order, and on what terms.
+create type outbox.gathered as (
+  project_id uuid, team_id uuid, lane bigint, queue_id int, key text, session_id uuid, session_open boolean,
+  seqs bigint[], events uuid[], ats timestamptz[], quiet interval, longest interval, most int, now timestamptz
+);
