@@ -27,7 +27,7 @@ _SECRET_BYTES = 32
 
 
 async def make(exchange: Exchange) -> Reply:
-    """POST /v1/endpoints: 201 with the secret."""
+    """POST /v1/endpoints: a new target; its secret is in the reply"""
     given: EndpointIn = exchange.body
     project = await _project(exchange, given)
     values = endpoint_wire.whole(given)
@@ -47,7 +47,7 @@ async def make(exchange: Exchange) -> Reply:
 
 
 async def listed(exchange: Exchange) -> Reply:
-    """GET /v1/endpoints"""
+    """GET /v1/endpoints: the targets, newest first"""
     project = await tenancy.asked_project(exchange)
     limit, after = queries.limit(exchange), cursors.read(exchange)
     state = queries.choice(exchange, "state", {"enabled", "paused", "disabled"})
@@ -68,7 +68,7 @@ async def listed(exchange: Exchange) -> Reply:
 
 
 async def one(exchange: Exchange) -> Reply:
-    """GET /v1/endpoints/{id}"""
+    """GET /v1/endpoints/{id}: one target, by its id or by `uid:<uid>`"""
     return x.json(EndpointReply(endpoint=(await _seen(exchange)).endpoint))
 
 
@@ -104,7 +104,7 @@ async def change(exchange: Exchange) -> Reply:
 
 
 async def remove(exchange: Exchange) -> Reply:
-    """DELETE /v1/endpoints/{id}"""
+    """DELETE /v1/endpoints/{id}: nothing is sent there any more"""
     seen = await _seen(exchange)
     async with exchange.api.db.transaction() as conn:
         await endpoints.remove(conn, _by(exchange), seen.endpoint.id)

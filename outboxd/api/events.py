@@ -37,6 +37,7 @@ _TIMELINE = 500
 
 
 async def listed(exchange: Exchange) -> Reply:
+    """GET /v1/events: newest first, bodies only where they are asked for"""
     where = await _filter(exchange)
     limit = queries.limit(exchange)
     bodies = queries.choice(exchange, "include", {"payload"}) is not None
@@ -58,11 +59,12 @@ async def listed(exchange: Exchange) -> Reply:
 
 
 async def one(exchange: Exchange) -> Reply:
-    """GET /v1/events/{id}"""
+    """GET /v1/events/{id}: one event, with its bodies"""
     return x.json(EventReply(event=await _seen(exchange)))
 
 
 async def timeline(exchange: Exchange) -> Reply:
+    """GET /v1/events/{id}/timeline: what followed from it, oldest first"""
     event = await _seen(exchange)
     audit = exchange.key is not None and "audit:read" in exchange.key.effective
     async with exchange.api.db.connection() as conn:

@@ -69,7 +69,7 @@ async def listed(exchange: Exchange) -> Reply:
 
 
 async def of_team(exchange: Exchange) -> Reply:
-    """GET /v1/teams/{id}/jobs"""
+    """GET /v1/teams/{id}/jobs: the team's, newest first"""
     team = tenancy.path_id(exchange)
     if team != exchange.team:
         raise await tenancy.refuse(exchange, "Team", team, siblings=False)
@@ -77,7 +77,7 @@ async def of_team(exchange: Exchange) -> Reply:
 
 
 async def of_project(exchange: Exchange) -> Reply:
-    """GET /v1/projects/{id}/jobs; a sibling of the key's own project is unknown here."""
+    """GET /v1/projects/{id}/jobs: the project's, newest first; a sibling of the key's own is unknown here"""
     project = tenancy.path_id(exchange)
     own = exchange.key.project_id if exchange.key else None
     if project is None or (own is not None and project != own):
@@ -87,7 +87,7 @@ async def of_project(exchange: Exchange) -> Reply:
 
 
 async def one(exchange: Exchange) -> Reply:
-    """GET /v1/jobs/{id}; `waitSeconds` holds the reply until it has ended."""
+    """GET /v1/jobs/{id}: one job; `waitSeconds` holds the reply until it has ended"""
     longest = queries.number(exchange, "waitSeconds", 0, 30, 0)
     job = await seen(exchange)
     if longest and job.state in {"queued", "processing"}:
