@@ -14,8 +14,7 @@ begin
     when v_wrong is not null then 'unknown ' || left(v_wrong, 100)
     when p_changes ? 'name' and (jsonb_typeof(p_changes -> 'name') <> 'string' or p_changes ->> 'name' !~ '\S'
       or char_length(p_changes ->> 'name') > 120) then 'name: 1 to 120 characters'
-    when p_changes ? 'metadata' and jsonb_typeof(p_changes -> 'metadata') <> 'object' then 'metadata: an object'
-    when octet_length(p_changes ->> 'metadata') > 65536 then 'metadata: at most 64 KiB'
+    when jsonb_typeof(p_changes -> 'metadata') not in ('object', 'null') then 'metadata: an object'
     when p_changes ? 'archived' and jsonb_typeof(p_changes -> 'archived') <> 'boolean' then 'archived: true or false'
   end;
   if v_wrong is not null then

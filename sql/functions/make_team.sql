@@ -16,12 +16,12 @@ begin
     perform outbox.refuse(400, 'name: 1 to 120 characters');
   end if;
   insert into outbox.teams (id, name, metadata, created_at, updated_at)
-  values (v_id, p_name, coalesce(p_metadata, '{}'), v_now, v_now)
+  values (v_id, p_name, outbox.merged_metadata('{}', jsonb_build_object('metadata', p_metadata)), v_now, v_now)
   on conflict (lower(name)) do nothing;
   if not found then
     perform outbox.refuse(409, 'a team has this name');
   end if;
-  perform outbox.audit(p_caller, 'team.created', 'team', v_id::text, v_id, null, jsonb_build_object('name', p_name));
+  perform outbox.audit(p_caller, 'team.created', 'team', v_id::text, v_id, null, jsonb_build_object('new', jsonb_build_object('name', p_name)));
   return v_id;
 end
 $$;

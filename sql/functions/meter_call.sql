@@ -1,14 +1,18 @@
 -- outbox.meter_call(call, job, provider, model, class, tokens_in, tokens_out, estimated, cost_micros, ms, observations)
 --
 -- One row a call of a provider, whatever came of it; said again, it counts once. `lost` is what a call is until
--- somebody says more, and then no more. Whose it is, the job says.
+-- somebody says more, and then no more. Whose it is, the job says. Crossing 80 or 100 per cent of a budget is told
+-- as an event of the project.
 
 drop function if exists outbox.meter_call;
 create function outbox.meter_call(p_call uuid, p_job uuid, p_provider text, p_model text, p_class text,
   p_tokens_in bigint, p_tokens_out bigint, p_estimated boolean, p_cost_micros bigint, p_ms int, p_observations int)
 returns void
 language plpgsql
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
+declare
+  v_project uuid;
 begin
   insert into outbox.usage_calls as u (id, at, team_id, project_id, job_id, provider, model, class, tokens_in, tokens_out,
     estimated, cost_micros, ms, observations)
@@ -18,6 +22,10 @@ begin
   on conflict (id) do update set class = excluded.class, tokens_in = excluded.tokens_in,
     tokens_out = excluded.tokens_out, estimated = excluded.estimated, cost_micros = excluded.cost_micros,
     ms = excluded.ms, observations = excluded.observations
-  where u.class = 'lost';
+  where u.class = 'lost'
+  returning u.project_id into v_project;
+  perform outbox.tell_budget(v_project, to_jsonb(b), m.percent)
+  from outbox.budgets_of(v_project) b
+  join (values (80), (100)) m (percent) on b.cap > 0 and b.spent * 100 >= b.cap * m.percent;
 end
 $$;

@@ -10,10 +10,7 @@ declare
   v_key outbox.keys;
 begin
   p_caller := outbox.admit(p_caller);
-  select * into v_key from outbox.keys k where k.id = p_key for update;
-  if v_key.id is null or not outbox.sees(p_caller, v_key.team_id, v_key.project_id) then
-    perform outbox.refuse(404, 'Key not found');
-  end if;
+  v_key := outbox.find_key(p_caller, p_key);
   if v_key.revoked_at is null then
     update outbox.keys k set revoked_at = v_now where k.id = p_key returning * into v_key;
     perform pg_notify('outbox_wake', 'k:' || p_key);

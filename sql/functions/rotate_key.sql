@@ -1,7 +1,7 @@
 -- outbox.rotate_key(caller, key, hash, prefix, overlap) -> the row of a key with a new secret, else as the old one
 --
 -- The old key expires after the overlap, 0 to 7 days, or when it would have anyway. Foreign or unknown: OX404;
--- revoked or expired: OX409.
+-- revoked or expired: OX409; wider than the key that asks: OX403.
 
 drop function if exists outbox.rotate_key;
 create function outbox.rotate_key(
@@ -18,14 +18,12 @@ begin
   if p_overlap is null or p_overlap not between '0' and '7 days' then
     perform outbox.refuse(400, 'p_overlap: 0 to 7 days');
   end if;
-  select * into v_old from outbox.keys k where k.id = p_key for update;
-  if v_old.id is null or not outbox.sees(v_caller, v_old.team_id, v_old.project_id) then
-    perform outbox.refuse(404, 'Key not found');
-  elsif v_old.revoked_at is not null or v_old.expires_at <= v_now then
+  v_old := outbox.find_key(v_caller, p_key);
+  if v_old.revoked_at is not null or v_old.expires_at <= v_now then
     perform outbox.refuse(409, 'the key is revoked or has expired');
   end if;
   v_new := outbox.mint_key(v_caller, p_hash, p_prefix, v_old.team_id, v_old.project_id, v_old.scopes, v_old.name,
-    v_old.expires_at);
+    v_old.expires_at, p_key);
   update outbox.keys k set expires_at = least(k.expires_at, v_now + p_overlap) where k.id = p_key;
   -- Caches elsewhere know the old time.
   perform pg_notify('outbox_wake', 'k:' || p_key);
