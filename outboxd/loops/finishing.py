@@ -59,24 +59,26 @@ async def finish(
     db: Database, worker: UUID, claimed: Claimed, handler: Handler, ended: Ended, ms: int
 ) -> Finished:
     """Writes and settles, as often as it takes to know. Raises what the handler's part raised."""
-    return await insist(
+    done = await insist(
         claimed.job_id,
         once=lambda: _once(db, worker, claimed, handler, ended, ms),
-        again=lambda: again(db, worker, [ends.said(claimed.lease_id, claimed.job_id, ended, ms)]),
+        again=lambda: _again(db, worker, claimed, ended, ms),
     )
+    return done or Finished()
 
 
 async def insist(
-    job: UUID, *, once: Callable[[], Awaitable[Finished]], again: Callable[[], Awaitable[Finished]]
-) -> Finished:
-    """Repeats `once` while the database is away; a fence that closed meanwhile asks `again`."""
+    job: UUID, *, once: Callable[[], Awaitable[T]], again: Callable[[], Awaitable[T]]
+) -> T | None:
+    """Repeats `once` while the database is away; a fence that closed meanwhile asks `again`. None: it was
+    never ours."""
     pause, contentions, before = _FIRST_PAUSE, 0, False
     while True:
         try:
             return await once()
         except NotOursError:
             # Perhaps because we settled it, and the answer was lost.
-            return await again() if before else Finished()
+            return await again() if before else None
         except Contention:
             contentions += 1
             if contentions > _CONTENTIONS:
@@ -136,13 +138,16 @@ async def _publish(
     return await jobs.publish(conn, worker, claimed.lease_id, claimed.job_id, encoded)
 
 
-async def again(db: Database, worker: UUID, said: Sequence[bytes]) -> Finished:
-    """Says ends once more, without the writes: `repeated` if that transaction was committed."""
-    results = b"[" + b",".join(said) + b"]"
+async def _again(db: Database, worker: UUID, claimed: Claimed, ended: Ended, ms: int) -> Finished:
+    said = (ends.said(claimed.lease_id, claimed.job_id, ended, ms),)
+    return Finished(settled=await once_more(db, worker, said), said=said)
+
+
+async def once_more(db: Database, worker: UUID, said: Sequence[bytes]) -> Sequence[Settled]:
+    """Says ends again, without the writes: `repeated` if that transaction was committed."""
     while True:
         try:
             async with db.connection() as conn:
-                told = await jobs.settle(conn, worker, results)
-            return Finished(settled=told, said=said)
+                return await jobs.settle(conn, worker, b"[" + b",".join(said) + b"]")
         except Unavailable:
             await asyncio.sleep(_LONGEST_PAUSE)

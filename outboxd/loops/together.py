@@ -17,7 +17,7 @@ import msgspec
 
 from outboxd.db.pool import Database
 from outboxd.loops import ends, finishing
-from outboxd.loops.finishing import WRITE, Finished, NotOursError
+from outboxd.loops.finishing import WRITE, NotOursError
 from outboxd.loops.settling import Item
 from outboxd.model import Claimed
 from outboxd.model.contract import Company, Ended
@@ -36,8 +36,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     ms: int
     over: asyncio.Future[Ended | None]
 
-    def said(self) -> bytes:
-        return ends.said(self.claimed.lease_id, self.claimed.job_id, self.ended, self.ms)
+    def item(self, output: Any = None) -> Item:
+        """What is said of its end, with that output if there is one."""
+        ended = self.ended if output is None else msgspec.structs.replace(self.ended, output=output)
+        said = ends.said(self.claimed.lease_id, self.claimed.job_id, ended, self.ms)
+        return Item(self.claimed, ended.outcome, self.ms, said)
 
 
 class Parties:
@@ -86,28 +89,32 @@ class Parties:
         done = await finishing.insist(
             party[0].claimed.job_id,
             once=lambda: self._once(company, party),
-            again=lambda: finishing.again(self._db, self._worker, [part.said() for part in party]),
+            again=lambda: self._again(party),
         )
-        if done.said:
-            items = [Item(part.claimed, part.ended.outcome, part.ms, part.said()) for part in party]
-            told = {item.json: item for item in items}
-            self._told([told[said] for said in done.said], done.settled)
+        if done is not None:
+            self._told(*done)
 
-    async def _once(self, company: Company, party: Sequence[Part]) -> Finished:
+    async def _once(self, company: Company, party: Sequence[Part]) -> tuple[list[Item], Sequence[Settled]]:
         async with self._db.transaction(WRITE) as conn:
-            ours = [
-                part
+            ours = {
+                part.claimed.job_id: part
                 for part in sorted(party, key=lambda part: part.claimed.lease_id)
                 if await jobs.fence(conn, self._worker, part.claimed.lease_id, part.claimed.job_id)
-            ]
+            }
             if not ours:
                 raise NotOursError
             async with asyncio.timeout(WRITE.total_seconds()):
-                await finishing.patiently(
-                    company.write(conn, frozenset(part.claimed.job_id for part in ours))
-                )
-            said = [part.said() for part in ours]
-            settled = await jobs.settle(conn, self._worker, b"[" + b",".join(said) + b"]")
+                outputs = await finishing.patiently(company.write(conn, frozenset(ours))) or {}
+            items = [part.item(outputs.get(job)) for job, part in ours.items()]
+            settled = await jobs.settle(conn, self._worker, b"[" + b",".join(_said(items)) + b"]")
             if any(not told.accepted for told in settled):
                 raise NotOursError
-        return Finished(settled=settled, said=said)
+        return items, settled
+
+    async def _again(self, party: Sequence[Part]) -> tuple[list[Item], Sequence[Settled]]:
+        items = [part.item() for part in party]
+        return items, await finishing.once_more(self._db, self._worker, _said(items))
+
+
+def _said(items: Sequence[Item]) -> list[bytes]:
+    return [item.json for item in items]

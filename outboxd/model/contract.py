@@ -7,7 +7,7 @@
 Whoever runs jobs knows handlers by this page alone, and the other way round.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 from uuid import UUID
@@ -54,9 +54,10 @@ class Company(msgspec.Struct, kw_only=True, eq=False):
     """Jobs that were done by one call, so their ends are one transaction, each under its own lease.
 
     Those that were stolen or cancelled meanwhile are left out: `write` gets the ids of the others. It may
-    be called again for ids that came late, and must then write nothing twice."""
+    be called again for ids that came late, and must then write nothing twice. What it returns are their
+    outputs, in place of those that the ends came with."""
 
-    write: Callable[[Any, frozenset[UUID]], Awaitable[None]]
+    write: Callable[[Any, frozenset[UUID]], Awaitable[Mapping[UUID, Any] | None]]
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
