@@ -33,7 +33,7 @@ def read(environ: Mapping[str, str], *, command: str, machine: Machine | None = 
     machine = machine or machine_here(environ)
     ours = {name: text for name, text in environ.items() if name.startswith(_PREFIX)}
     links = {name for name, text in ours.items() if _is_service_link(name, text)}
-    reading = _Reading({name: text for name, text in ours.items() if name not in links}, environ)
+    reading = _Reading({name: text for name, text in ours.items() if name not in links}, environ, command)
     config = _filled(reading.values(), reading.sources, command, machine)
     found = [
         *reading.unknown(),
@@ -69,9 +69,10 @@ def read_env_file(path: Path) -> dict[str, str]:
 class _Reading:
     """One pass over the environment; gathers what is wrong instead of stopping at it."""
 
-    def __init__(self, ours: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    def __init__(self, ours: Mapping[str, str], environ: Mapping[str, str], command: str) -> None:
         self.ours = ours
         self.environ = environ
+        self.command = command
         self.problems: list[str] = []
         self.faulty: set[str] = set()
         self.sources: dict[str, str] = {}
@@ -113,7 +114,8 @@ class _Reading:
         return None
 
     def _elsewhere(self, setting: Setting) -> str | None:
-        text = self.environ.get(setting.elsewhere) if setting.elsewhere else None
+        looks = setting.elsewhere and setting.only_for in {"", self.command}
+        text = self.environ.get(setting.elsewhere) if looks else None
         if text:
             self.sources[setting.name] = setting.elsewhere
         return text or None

@@ -97,6 +97,12 @@ class Config(MemorySettings, frozen=True, kw_only=True):
     max_requests: Annotated[
         int, Says(kinds.number(1, 100_000), "requests in flight in this process, then 503")
     ] = 1000
+    streams: Annotated[
+        int, Says(kinds.number(1, 100_000), "open streams of this process, besides its requests, then 503")
+    ] = 2000
+    streams_per_key: Annotated[
+        int, Says(kinds.number(1, 100_000), "open streams of a key in this process, then 429")
+    ] = 50
     metrics_listen: Annotated[
         Address | None,
         Says(kinds.address(), "second door for /metrics /livez /readyz, without a key"),
@@ -205,12 +211,34 @@ class Config(MemorySettings, frozen=True, kw_only=True):
     ] = timedelta(seconds=30)
 
     # Commands that are clients of a running server.
-    url: Annotated[str | None, Says(kinds.origin(), "server of client commands", "HOST and PORT")] = None
+    url: Annotated[
+        str | None,
+        Says(
+            kinds.origin(),
+            "server of client commands",
+            "HOST and PORT",
+            elsewhere="CLAUDE_MEM_SERVER_URL",
+            only_for="mcp",
+        ),
+    ] = None
     api_key: Annotated[
-        Secret | None, hidden(kinds.secret("a key", r"\S{1,512}"), "key of client commands")
+        Secret | None,
+        hidden(
+            kinds.secret("a key", r"\S{1,512}"),
+            "key of client commands",
+            elsewhere="CLAUDE_MEM_SERVER_API_KEY",
+            only_for="mcp",
+        ),
     ] = None
     project_id: Annotated[
-        str | None, Says(kinds.text("a project's id", r"\S+"), "project of client commands", "the key's")
+        str | None,
+        Says(
+            kinds.text("a project's id", r"\S+"),
+            "project of client commands",
+            "the key's",
+            elsewhere="CLAUDE_MEM_SERVER_PROJECT_ID",
+            only_for="mcp",
+        ),
     ] = None
 
     # Not settings.
@@ -232,6 +260,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     secret: bool
     text: str
     elsewhere: str
+    only_for: str
     """Looked at when `name` is not set; empty for nowhere."""
 
 
@@ -246,6 +275,7 @@ def _setting(field: str, says: Says, default: Any) -> Setting:
         secret=says.secret,
         text=says.text,
         elsewhere=says.elsewhere,
+        only_for=says.only_for,
     )
 
 

@@ -328,3 +328,19 @@ def test_an_env_file_is_read_line_by_line(tmp_path: Path) -> None:
     file.write_text("OUTBOXD_PORT\n")
     with pytest.raises(ConfigError, match="line 1 is not KEY=value"):
         config.read_env_file(file)
+
+
+def test_the_mcp_command_alone_also_reads_the_settings_of_the_server_it_replaces() -> None:
+    theirs = {
+        "CLAUDE_MEM_SERVER_URL": "http://memory.test:37777/",
+        "CLAUDE_MEM_SERVER_API_KEY": "cmem_1",
+        "CLAUDE_MEM_SERVER_PROJECT_ID": "p1",
+    }
+    found = read("mcp", HOST, OUTBOXD_PROJECT_ID="p2", **theirs)
+    assert (found.url, found.api_key, found.project_id) == (
+        "http://memory.test:37777",
+        Secret("cmem_1"),
+        "p2",
+    )
+    other = read("events", HOST, **theirs)
+    assert (other.url, other.api_key, other.project_id) == (None, None, None)
