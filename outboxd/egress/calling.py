@@ -106,7 +106,8 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 
 async def _body(response: httpx.Response) -> bytes:
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - for the type checker
+    async for chunk in response.stream:
         body += chunk
         if len(body) > MOST_BODY_BYTES:
             raise Unreachable("the server's answer is over 4 MiB", "protocol")

@@ -154,7 +154,7 @@ def _other(dialect: Dialect, whole: Whole) -> Dialect | None:
 
 
 class _Error(msgspec.Struct, frozen=True):
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Coded(msgspec.Struct, frozen=True):
@@ -174,7 +174,7 @@ def _has_error(body: bytes) -> bool:
         found = _error.decode(body).error
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False
-    return found is not None and bytes(found) not in {b"null", b"{}", b'""', b"false"}
+    return bytes(found) not in {b"null", b"{}", b'""', b"false"}
 
 
 def _told_status(status: int, body: bytes) -> int:
