@@ -13,6 +13,7 @@ from outboxd.api.cors import Cors
 from outboxd.api.doors import handle, route, unknown
 from outboxd.api.edge import Gate, Problems, RequestIds, SecurityHeaders, Traces
 from outboxd.api.exchange import Api, Readiness, Refresh, nothing
+from outboxd.api.flows import Flows
 from outboxd.api.keyring import KeyRing
 from outboxd.api.routes import ROUTES
 from outboxd.api.waits import Waits

@@ -34,7 +34,7 @@ class Bodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = of(scope)
         accept = exchange.headers.get(b"accept")
-        if accept is not None and accept != b"*/*":
+        if accept is not None and accept != b"*/*" and not exchange.operation.raw:
             _check_accept(accept)
         if exchange.operation.body is not None:
             await _decode(exchange)
@@ -59,7 +59,9 @@ async def _decode(exchange: Exchange) -> None:
     body = await _read(exchange, limit)
     if encoding == b"gzip":
         body = _unpacked(body, limit)
-    if body:
+    if operation.raw:
+        exchange.body = body
+    elif body:
         exchange.body = json_checks.decode(operation.body, body)
     elif operation.needs_body:
         raise Invalid("a JSON body is required")

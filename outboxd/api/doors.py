@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from outboxd.api.exchange import Operation, Reply, of, send_reply
+from outboxd.api.exchange import Operation, Reply, Stream, of, send_reply
 from outboxd.errors import Invalid, Issue, MethodNotAllowed, NotFound
 
 _MOST_PARAMETERS = 100
@@ -52,7 +52,10 @@ async def handle(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["query_string"]:
         exchange.query = _query(scope["query_string"], exchange.operation)
     reply = await exchange.operation.handler(exchange)
-    await send_reply(reply, exchange.method, send)
+    if isinstance(reply, Stream):
+        await exchange.api.flows.send(exchange, reply, send)
+    else:
+        await send_reply(reply, exchange.method, send)
 
 
 def _query(text: bytes, operation: Operation) -> dict[str, str]:

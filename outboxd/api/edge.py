@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -130,7 +131,7 @@ class Problems:
     def _count(self, exchange: Exchange) -> None:
         route = exchange.template or _UNKNOWN
         method = exchange.method if exchange.method in _METHODS else "other"
-        spent = time.monotonic() - exchange.started
+        spent = time.monotonic() - exchange.started if exchange.took is None else exchange.took
         telemetry.HTTP_REQUESTS_TOTAL.labels(route, method, exchange.status).inc()
         telemetry.HTTP_REQUEST_SECONDS.labels(route).observe(spent)
         slow = exchange.status >= 500 or spent > _SLOW
@@ -152,25 +153,27 @@ class Gate:
         self._app = app
         self._api = api
         self._most = api.config.max_requests
-        self._running = 0
-        telemetry.HTTP_IN_FLIGHT.set_function(lambda: self._running)
+        self._running: set[Exchange] = set()
+        telemetry.HTTP_IN_FLIGHT.set_function(lambda: len(self._running))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
-        _check_size(of(scope))
+        exchange = of(scope)
+        _check_size(exchange)
         if self._api.readiness.draining:
             telemetry.HTTP_REFUSED_TOTAL.labels("draining").inc()
             raise ShuttingDown("this server is stopping")
-        if self._running >= self._most:
+        if len(self._running) >= self._most:
             telemetry.HTTP_REFUSED_TOTAL.labels("full").inc()
             raise Overloaded("too many requests at once", timedelta(seconds=1))
-        self._running += 1
+        self._running.add(exchange)
+        exchange.leave = partial(self._running.discard, exchange)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._running -= 1
+            exchange.leave()
 
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/api/health", "/api/readiness"})

@@ -1,10 +1,10 @@
 """One request on its way through the layers, and the reply that goes back."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,9 @@ from outboxd.model import Caller
 from outboxd.store.keys import Found
 
 Header = tuple[bytes, bytes]
+if TYPE_CHECKING:
+    from outboxd.api.flows import Flows
+
 
 _ENCODER = msgspec.json.Encoder()
 _JSON: tuple[Header, ...] = ((b"content-type", b"application/json; charset=utf-8"),)
@@ -61,6 +64,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     backlogs: Backlogs
     started: float
     """`time.monotonic()` at the start."""
+    flows: "Flows"
     refresh: Refresh
     """Reads the figures about the shared database, before a scrape."""
 
@@ -71,7 +75,15 @@ class Reply(msgspec.Struct, frozen=True):
     headers: tuple[Header, ...] = _JSON
 
 
-Handler = Callable[["Exchange"], Awaitable[Reply]]
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply that goes on until `chunks` end; `flows` sends it."""
+
+    chunks: AsyncIterator[bytes]
+    headers: tuple[Header, ...]
+    status: int = 200
+
+
+Handler = Callable[["Exchange"], Awaitable[Reply | Stream]]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +98,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Also for keys that are bound to no team."""
     body: msgspec.json.Decoder[Any] | None = None
     needs_body: bool = True
+    operators: bool = False
+    """A key that is bound to no team opens it, whatever its scopes."""
+    holder: Literal["any", "team", "operator"] = "any"
+    """`team`: not for a key of one project; `operator`: only for one that is bound to no team."""
     tolerant: bool = False
     """Unknown query parameters are ignored, since clients of older servers send them."""
     query: frozenset[str] = frozenset()
@@ -93,6 +109,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Refused before its body is read while the ingest queue is full."""
     open_when_draining: bool = False
     summary: str = ""
+    raw: bool = False
+    """Its handler judges `Accept` and gets the body's bytes: a protocol with words of its own for both."""
     """For `/openapi.json`, as are the next four: one line, else the first of the handler's docstring."""
     shape: Any = None
     """What the body is, where `body` looks at less."""
@@ -108,8 +126,9 @@ class Exchange:
     """Made by the outermost layer; those inside fill it in."""
 
     __slots__ = (
-        "api", "body", "caller", "extra", "headers", "key", "method", "operation", "path", "query",
-        "receive", "request_id", "scope", "started", "status", "template", "traceparent", "tracestate",
+        "api", "body", "caller", "extra", "headers", "key", "leave", "method", "operation", "path", "query",
+        "receive", "request_id", "scope", "started", "status", "template", "took", "traceparent",
+        "tracestate",
     )  # fmt: skip
 
     def __init__(self, api: Api, scope: Scope, receive: Receive, request_id: str) -> None:
@@ -126,6 +145,10 @@ class Exchange:
         """Headers of the reply, whatever it will be."""
         self.template = ""
         self.status = 0
+        self.leave: Callable[[], object] = lambda: None
+        """Gives back the place among the requests in flight, early."""
+        self.took: float | None = None
+        """Seconds until a reply began that goes on; None: it is over when the request is."""
         self.operation: Operation
         self.query: Mapping[str, str] = {}
         self.body: Any = None

@@ -67,6 +67,7 @@ HTTP_REQUESTS_TOTAL = _counter("http_requests_total", "Requests answered.", "rou
 HTTP_REQUEST_SECONDS = _seconds("http_request_seconds", "From request to answer.", "route")
 HTTP_IN_FLIGHT = _gauge("http_in_flight", "Requests being answered.")
 HTTP_REFUSED_TOTAL = _counter("http_refused_total", "Requests refused before their route.", "reason")
+STREAMS_OPEN = _gauge("streams_open", "Replies that go on, such as event streams.")
 AUTH_CACHE_TOTAL = _counter("auth_cache_total", "Look-ups of keys in memory.", "result")
 
 # Taking events in ---------------------------------------------------------------------------------------
