@@ -49,6 +49,7 @@ def build(
         keys=KeyRing(db),
         waits=Waits(db, wakes, readiness),
         backlogs=Backlogs(db, config.max_live_jobs),
+        flows=Flows(readiness, config.streams, config.streams_per_key),
         started=time.monotonic(),
         refresh=refresh,
     )
