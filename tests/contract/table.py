@@ -1,0 +1,42 @@
+"""What the walks have to know of each route besides /openapi.json: a new route needs its lines here."""
+
+from typing import Any
+
+NAMES = {
+    "/v1/events/{id}": "event",
+    "/v1/events/{id}/timeline": "event",
+    "/v1/jobs/{id}": "job",
+    "/v1/jobs/{id}/attempts": "job",
+    "/v1/jobs/{id}/why": "job",
+    "/v1/jobs/{id}/retry": "job",
+    "/v1/jobs/{id}/cancel": "job",
+    "/v1/teams/{id}/jobs": "team",
+    "/v1/projects/{id}/jobs": "project",
+    "/v1/endpoints/{id}": "endpoint",
+    "/v1/endpoints/{id}/secret": "endpoint",
+}
+"""Path → what its first `{…}` names."""
+
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/v1/events"): {"eventType": "a"},
+    ("POST", "/v1/events/batch"): [{"eventType": "a"}],
+    ("POST", "/v1/jobs/retry"): {"filter": {"status": ["failed"]}},
+    ("POST", "/v1/jobs/cancel"): {"filter": {"status": ["queued"]}},
+    ("POST", "/v1/jobs/{id}/retry"): {"reason": "because"},
+    ("POST", "/v1/jobs/{id}/cancel"): {"reason": "because"},
+    ("POST", "/v1/endpoints"): {"url": "https://x.test/b"},
+    ("PATCH", "/v1/endpoints/{id}"): {"description": "b"},
+}
+"""A body that the route accepts, without ids."""
+
+LAST = ("DELETE",)
+"""Methods that take away what the others would find."""
+
+ENDLESS: frozenset[tuple[str, str]] = frozenset()
+"""Replies that go on until the client leaves; they have tests of their own."""
+
+TAKES_AWAY: frozenset[str] = frozenset()
+"""Paths that take away too, by whatever method."""
+
+REFUSED_TO_OWNERS: dict[tuple[str, str], int] = {}
+"""What is refused even to a key of the project that may do everything, and how."""
