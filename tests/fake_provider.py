@@ -18,6 +18,7 @@ always the same for the same prompt. As a process of its own:
 import argparse
 import asyncio
 import re
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -30,6 +31,7 @@ from tests.egress.scripted import reset
 Format = Literal["claude", "gemini", "openai"]
 KEY = "sk-hunter2secret"
 MODEL = "fake-model"
+_MOST_HEAD = 1024 * 1024
 _EVENT = re.compile(r'<event n="(\d+)"')
 
 
@@ -162,9 +164,11 @@ class FakeProvider:
 
 
 @asynccontextmanager
-async def faking(act: Act | None = None, delay: float = 0.0, port: int = 0) -> AsyncIterator[FakeProvider]:
+async def faking(
+    act: Act | None = None, delay: float = 0.0, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[FakeProvider]:
     fake = FakeProvider(act, delay)
-    listening = await asyncio.start_server(fake.accept, "127.0.0.1", port, limit=16 * 1024 * 1024)
+    listening = await asyncio.start_server(fake.accept, "127.0.0.1", port, limit=_MOST_HEAD, ssl=tls)
     fake.port = listening.sockets[0].getsockname()[1]
     try:
         yield fake
