@@ -7,6 +7,7 @@ needs no network. Same input, same bytes.
 import re
 from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import islice
 
 from outboxd.providers.provider import Lived, Prompt, Reply, Seen
 
@@ -39,7 +40,7 @@ def _observations(events: Sequence[Seen]) -> str:
 
 def _observation(number: int, event: Seen) -> str:
     tool = _tool(event.payload)
-    leaves = list(_leaves(event.payload))[:_MOST_LEAVES]
+    leaves = list(islice(_leaves(event.payload), _MOST_LEAVES))
     files = _first(_MOST_FILES, (text for key, text in leaves if _is_path(key, text)))
     changes = bool(_EDITS.search(tool or event.type))
     title = " ".join([tool or event.type.replace("_", " "), *files[:1]])
