@@ -15,11 +15,13 @@ from outboxd.api.edge import Gate, Problems, RequestIds, SecurityHeaders, Traces
 from outboxd.api.exchange import Api, Readiness, Refresh, nothing
 from outboxd.api.flows import Flows
 from outboxd.api.keyring import KeyRing
+from outboxd.api.privacy import Privacy
 from outboxd.api.routes import ROUTES
 from outboxd.api.waits import Waits
 from outboxd.config import Config
 from outboxd.db.pool import Database
 from outboxd.egress import Egress
+from outboxd.handlers.memory import redaction
 from outboxd.loops.ingest import Ingest
 from outboxd.loops.wakes import Wakes
 
@@ -49,6 +51,7 @@ def build(
         keys=KeyRing(db),
         waits=Waits(db, wakes, readiness),
         backlogs=Backlogs(db, config.max_live_jobs),
+        privacy=Privacy(db, redaction.read(config.redact_file)),
         flows=Flows(readiness, config.streams, config.streams_per_key),
         started=time.monotonic(),
         refresh=refresh,

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from outboxd.api.backlogs import Backlogs
 from outboxd.api.keyring import KeyRing
+from outboxd.api.privacy import Privacy
 from outboxd.api.waits import Waits
 from outboxd.config import Config
 from outboxd.db.pool import Database
@@ -21,10 +22,10 @@ from outboxd.loops.wakes import Wakes
 from outboxd.model import Caller
 from outboxd.store.keys import Found
 
-Header = tuple[bytes, bytes]
 if TYPE_CHECKING:
     from outboxd.api.flows import Flows
 
+Header = tuple[bytes, bytes]
 
 _ENCODER = msgspec.json.Encoder()
 _JSON: tuple[Header, ...] = ((b"content-type", b"application/json; charset=utf-8"),)
@@ -61,10 +62,11 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     readiness: Readiness
     keys: KeyRing
     waits: Waits
+    privacy: Privacy
     backlogs: Backlogs
+    flows: "Flows"
     started: float
     """`time.monotonic()` at the start."""
-    flows: "Flows"
     refresh: Refresh
     """Reads the figures about the shared database, before a scrape."""
 
@@ -96,21 +98,21 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """`key`, `optional`, or `none`: then the header is not looked at."""
     teamless: bool = False
     """Also for keys that are bound to no team."""
-    body: msgspec.json.Decoder[Any] | None = None
-    needs_body: bool = True
     operators: bool = False
     """A key that is bound to no team opens it, whatever its scopes."""
     holder: Literal["any", "team", "operator"] = "any"
     """`team`: not for a key of one project; `operator`: only for one that is bound to no team."""
+    body: msgspec.json.Decoder[Any] | None = None
+    needs_body: bool = True
     tolerant: bool = False
     """Unknown query parameters are ignored, since clients of older servers send them."""
     query: frozenset[str] = frozenset()
     publishes: bool = False
     """Refused before its body is read while the ingest queue is full."""
-    open_when_draining: bool = False
-    summary: str = ""
     raw: bool = False
     """Its handler judges `Accept` and gets the body's bytes: a protocol with words of its own for both."""
+    open_when_draining: bool = False
+    summary: str = ""
     """For `/openapi.json`, as are the next four: one line, else the first of the handler's docstring."""
     shape: Any = None
     """What the body is, where `body` looks at less."""
@@ -143,12 +145,12 @@ class Exchange:
         self.started = time.monotonic()
         self.extra: list[Header] = []
         """Headers of the reply, whatever it will be."""
-        self.template = ""
-        self.status = 0
         self.leave: Callable[[], object] = lambda: None
         """Gives back the place among the requests in flight, early."""
         self.took: float | None = None
         """Seconds until a reply began that goes on; None: it is over when the request is."""
+        self.template = ""
+        self.status = 0
         self.operation: Operation
         self.query: Mapping[str, str] = {}
         self.body: Any = None

@@ -12,9 +12,10 @@ from outboxd.store.history import Extras, JobRow
 
 GENERATION = "observe"
 """The handler whose job is its event's generation job."""
+_SUMMARY = "summarize"
 _JOB_TYPES = {
-    "observe": "observation_generate_for_event",
-    "summarize": "observation_generate_session_summary",
+    GENERATION: "observation_generate_for_event",
+    _SUMMARY: "observation_generate_session_summary",
 }
 _MS = timedelta(milliseconds=1)
 
@@ -86,7 +87,7 @@ def _entry(job: JobRow) -> dict[str, Any]:
         "ordering_key": job.ordering_key,
         "run_at_epoch": epoch(job.run_at),
         "outcome": job.outcome,
-        "event_count": 0 if job.event_id is None else 1,
+        "event_count": job.event_count,
         "held_reason": job.held,
         "retried_count": job.series,
         "request_id": job.request_id,
@@ -94,6 +95,8 @@ def _entry(job: JobRow) -> dict[str, Any]:
 
 
 def _source(job: JobRow) -> tuple[SourceType, UUID]:
+    if job.handler == _SUMMARY and job.session_id is not None:
+        return "session_summary", job.session_id
     return ("direct", job.id) if job.event_id is None else ("agent_event", job.event_id)
 
 

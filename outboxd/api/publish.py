@@ -43,7 +43,16 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     jobs: Sequence[MadeView] | UnsetType = UNSET
     duplicate: Literal[True] | UnsetType = UNSET
     duplicate_differs: Literal[True] | UnsetType = UNSET
+    generation: Literal["deferred"] | UnsetType = UNSET
+    """The job is made, or joined, when the event is numbered."""
     wait_timed_out: Literal[True] | UnsetType = UNSET
+
+
+class _Flags(msgspec.Struct, frozen=True):
+    """Of the query."""
+
+    generate: bool
+    wait: bool
 
 
 class PublishedBatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,59 +70,57 @@ class _Item(msgspec.Struct, frozen=True):
 
 async def one(exchange: Exchange) -> Reply:
     """POST /v1/events: 201 after COMMIT, also for a duplicate."""
-    wait = _wait(exchange)
-    incoming = await wire.incoming(exchange, exchange.body, watched=wait)
+    flags = _flags(exchange)
+    incoming = await wire.incoming(exchange, exchange.body, watched=flags.wait, generate=flags.generate)
     [outcome] = await _stored(exchange, [incoming])
     if outcome.status != 201:
         raise outcome.refusal()
-    [published] = await _published(exchange, [_Item(incoming, outcome)], wait=wait)
+    [published] = await _published(exchange, [_Item(incoming, outcome)], wait=flags.wait)
     return x.json(published, 201)
 
 
 async def batch(exchange: Exchange) -> Reply:
     """POST /v1/events/batch: all or nothing, or each for itself where the client prefers that."""
-    wait = _wait(exchange)
+    flags = _flags(exchange)
     if _LENIENT.search(exchange.headers.get(b"prefer", b"")):
-        return await _lenient(exchange, wait=wait)
-    made = [await _read(exchange, item, n, wait=wait) for n, item in enumerate(exchange.body)]
+        return await _lenient(exchange, flags)
+    made = [await _read(exchange, item, n, flags) for n, item in enumerate(exchange.body)]
     outcomes = await _stored(exchange, made)
     for outcome in outcomes:
         if outcome.status != 201:
             raise outcome.refusal()
     items = [_Item(*pair) for pair in zip(made, outcomes, strict=True)]
-    published = await _published(exchange, items, wait=wait)
+    published = await _published(exchange, items, wait=flags.wait)
     late = any(each.wait_timed_out is True for each in published)
     return x.json(PublishedBatch(events=published, wait_timed_out=late or UNSET), 201)
 
 
-async def _lenient(exchange: Exchange, *, wait: bool) -> Reply:
+async def _lenient(exchange: Exchange, flags: _Flags) -> Reply:
     """Every item is a unit of its own; not one accepted is a refusal of the whole."""
-    found = await asyncio.gather(
-        *(_alone(exchange, item, n, wait=wait) for n, item in enumerate(exchange.body))
-    )
+    found = await asyncio.gather(*(_alone(exchange, item, n, flags) for n, item in enumerate(exchange.body)))
     items = [each for each in found if isinstance(each, _Item)]
     if not items:
         raise _none_accepted([each for each in found if isinstance(each, Error)])
-    published = iter(await _published(exchange, items, wait=wait))
+    published = iter(await _published(exchange, items, wait=flags.wait))
     exchange.extra.append((b"preference-applied", b"handling=lenient"))
     return x.json({"events": [_shown(exchange, each, published) for each in found]}, 201)
 
 
-async def _alone(exchange: Exchange, item: Raw, n: int, *, wait: bool) -> _Item | Error:
+async def _alone(exchange: Exchange, item: Raw, n: int, flags: _Flags) -> _Item | Error:
     try:
-        incoming = await _read(exchange, item, n, wait=wait)
+        incoming = await _read(exchange, item, n, flags)
         [outcome] = await _stored(exchange, [incoming])
     except Error as refused:
         return refused
     return _Item(incoming, outcome) if outcome.status == 201 else outcome.refusal()
 
 
-async def _read(exchange: Exchange, item: Raw, n: int, *, wait: bool) -> Incoming:
+async def _read(exchange: Exchange, item: Raw, n: int, flags: _Flags) -> Incoming:
     try:
         event = wire.ONE.decode(item)
     except msgspec.ValidationError as wrong:
         raise invalid(wrong, (str(n),)) from None
-    return await wire.incoming(exchange, event, (str(n),), watched=wait)
+    return await wire.incoming(exchange, event, (str(n),), watched=flags.wait, generate=flags.generate)
 
 
 async def _stored(exchange: Exchange, unit: list[Incoming]) -> list[Outcome]:
@@ -172,8 +179,11 @@ async def _states(
 ) -> _States:
     """How the jobs stand now; a job that was made just now, and is nobody's generation job, is queued."""
     every = [job for made in jobs.values() for job in made]
-    wanted = {job.id for job in every if job.handler == job_views.GENERATION}
-    late = await exchange.api.waits.until_over(wanted) if wait and wanted else set()
+    wanted = {job.id for job in every if _generates(job)}
+    gathered = {job.id for job in every if isinstance(job, EventJob) and job.gathered}
+    # A gathered job waits for events to come: nobody waits for it.
+    awaited = wanted - gathered if wait else set()
+    late = await exchange.api.waits.until_over(awaited) if awaited else set()
     asked = {job.id for job in every} if read_all or wait else wanted
     if not asked:
         return _States({}, late)
@@ -198,6 +208,7 @@ def _view(
         event=first.get(outcome.event_id or item.incoming.id) or _event(item.incoming, outcome),
         generation_job=shown,
         jobs=[_made(job, known) for job in jobs[:_MOST_JOBS]],
+        generation="deferred" if outcome.deferred else UNSET,
         duplicate=outcome.duplicate or UNSET,
         duplicate_differs=outcome.differs or UNSET,
         wait_timed_out=(generation is not None and generation.id in known.late) or UNSET,
@@ -220,7 +231,7 @@ def _event(incoming: Incoming, outcome: Outcome) -> Event:
         id=incoming.id,
         project_id=incoming.project_id,
         team_id=incoming.team_id,
-        server_session_id=incoming.session_id,
+        server_session_id=outcome.session_id,
         source_adapter=incoming.adapter,
         source_event_id=incoming.source_event_id,
         event_type=incoming.type,
@@ -241,7 +252,5 @@ def _event(incoming: Incoming, outcome: Outcome) -> Event:
     )
 
 
-def _wait(exchange: Exchange) -> bool:
-    """`generate` is read for its form only: jobs of generation are made by a route, or not at all."""
-    flag(exchange, "generate", default=True)
-    return flag(exchange, "wait", default=False)
+def _flags(exchange: Exchange) -> _Flags:
+    return _Flags(flag(exchange, "generate", default=True), flag(exchange, "wait", default=False))

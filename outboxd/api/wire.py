@@ -52,7 +52,8 @@ class EventIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     server_session_id: str | None = None
     content_session_id: Long | None = None
     memory_session_id: Long | None = None
-    platform_source: Annotated[str, Meta(max_length=64)] | None = None
+    platform_source: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
+    """Not sent: a session of any platform is meant; null: of none."""
     source_event_id: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     idempotency_key: Named | None = None
     subject: Named | None = None
@@ -68,24 +69,41 @@ EACH = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1, max_length=5
 """For a batch whose items stand alone."""
 
 
-async def incoming(exchange: Exchange, event: EventIn, at: Path = (), *, watched: bool = False) -> Incoming:
-    """What is stored of it. Raises Invalid with pointers that begin with `at`, TooLarge or Forbidden."""
+async def incoming(
+    exchange: Exchange,
+    event: EventIn,
+    at: Path = (),
+    *,
+    adapter: str | None = None,
+    watched: bool = False,
+    generate: bool = True,
+) -> Incoming:
+    """What is stored of it, private spans taken out. `adapter`: of a door that names itself.
+
+    Raises Invalid with pointers that begin with `at`, TooLarge, Forbidden or Broken.
+    """
     _check_texts(event, at)
     payload, metadata = _payload(exchange, event, at), _metadata(event, at)
-    project = _project(exchange, event, at)
-    platform = platform_of(event.platform_source)
-    key = await _key(exchange, event, project, platform, payload)
+    project, session = _project(exchange, event, at), _session(event)
+    platform = platform_of(None if event.platform_source is UNSET else event.platform_source)
+    adapter = adapter or event.source_type or "api"
+    key = await _key(exchange, event, project, adapter, platform, payload)
     run_at, expires_at = _times(exchange, event, at)
+    # After the key, which tells what was sent, and before anything of it goes on.
+    clean = await exchange.api.privacy.clean(project, payload, metadata)
     return Incoming(
         id=exchange.api.ingest.mint(),
         team_id=exchange.team,
         project_id=project,
         type=event.event_type,
-        adapter=event.source_type or "api",
-        payload=payload,
-        metadata=metadata,
+        adapter=adapter,
+        payload=clean.payload,
+        metadata=clean.metadata,
+        private_removed=clean.removed,
+        session_id=session,
         content_session_id=event.content_session_id,
         platform_source=platform,
+        platform_given=event.platform_source is not UNSET,
         source_event_id=event.source_event_id,
         subject=event.subject,
         ordering_key=event.ordering_key,
@@ -102,6 +120,7 @@ async def incoming(exchange: Exchange, event: EventIn, at: Path = (), *, watched
         event_key=key,
         strict=event.idempotency_key is not None,
         watched=watched,
+        generate=generate,
     )
 
 
@@ -155,9 +174,6 @@ def _metadata(event: EventIn, at: Path) -> Raw | UnsetType:
 def _project(exchange: Exchange, event: EventIn, at: Path) -> UUID:
     """The project named, else the key's. Whether it is the team's is judged where it is written."""
     own = exchange.key.project_id if exchange.key else None
-    if event.server_session_id is not None:
-        # Sessions are made by agents' memory; where none can exist, none belongs to anybody.
-        raise Forbidden(FOREIGN_SESSION)
     if event.project_id is None:
         if own is None:
             raise refused("Required", (*at, "projectId"), "required")
@@ -170,12 +186,22 @@ def _project(exchange: Exchange, event: EventIn, at: Path) -> UUID:
     return project
 
 
+def _session(event: EventIn) -> UUID | None:
+    """The session named. Whether it is the project's is judged where it is written."""
+    if event.server_session_id is None:
+        return None
+    session = uuid_of(event.server_session_id)
+    if session is None:
+        raise Forbidden(FOREIGN_SESSION)
+    return session
+
+
 async def _key(
-    exchange: Exchange, event: EventIn, project: UUID, platform: str | None, payload: Raw
+    exchange: Exchange, event: EventIn, project: UUID, adapter: str, platform: str | None, payload: Raw
 ) -> str | None:
     if event.idempotency_key is not None:
         return event_keys.of_caller(event.idempotency_key)
-    team, adapter = exchange.team, event.source_type or "api"
+    team = exchange.team
     if event.source_event_id is not None:
         return event_keys.of_source(team, project, adapter, platform, event.source_event_id)
     if event.source_type is None or event.occurred_at_epoch is None:

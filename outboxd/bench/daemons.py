@@ -60,7 +60,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def _running(dsn: str, *said: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
-    given = {"OUTBOXD_DATABASE_URL": dsn, "OUTBOXD_LOG_LEVEL": "warning"}
+    given = {"OUTBOXD_DATABASE_URL": dsn, "OUTBOXD_LOG_LEVEL": "warning", "OUTBOXD_GENERATION": "off"}
     given |= {"OUTBOXD_WORKER_QUEUES": tenants.QUEUE, **(environ or {})}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OUTBOXD_")}
     process = await asyncio.create_subprocess_exec(

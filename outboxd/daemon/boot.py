@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from outboxd.config import Config
+from outboxd.daemon.shared import shared
 from outboxd.db import migrate
 from outboxd.db.pool import Database
 from outboxd.errors import Error, Unavailable
@@ -28,7 +29,7 @@ async def boot(config: Config, db: Database, dsn: str) -> None:
             state = await migrate.check(dsn)
             if not state.pending:
                 async with db.transaction() as conn:
-                    await settings.write(conn, _shared(config))
+                    await settings.write(conn, shared(config))
                     await partitions.make_partitions(conn)
                 return
             missing = "schema"
@@ -38,15 +39,6 @@ async def boot(config: Config, db: Database, dsn: str) -> None:
             log.warning("waiting", missing=missing)
         waited += 1
         await asyncio.sleep(_PAUSE)
-
-
-def _shared(config: Config) -> dict[str, str]:
-    """What functions in the database need to know of our configuration."""
-    return {
-        "hold_days": str(config.hold_days.days),
-        "event_key_days": str(config.event_key_days.days),
-        "partition_days": str(config.partition_days.days),
-    }
 
 
 def blame(failed: BaseException) -> Error | None:

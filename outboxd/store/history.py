@@ -32,15 +32,21 @@ select j.id, j.team_id, j.project_id, j.event_id, q.name as queue, q.handler, j.
   coalesce(r.run_at, w.run_at, l.run_at, j.run_at, outbox.uuid7_time(j.id)) as run_at,
   outbox.uuid7_time(j.id) as created_at, j.expires_at,
   coalesce(j.deadline, outbox.uuid7_time(j.id) + outbox.hold()) as deadline,
-  w.held, a.at as told_at, l.claimed_at, d.failed_at, e.outcome, f.class as class_, f.error, f.status,
+  coalesce(w.held, k.held, case when p.state = 'queued' and q.closed_until > outbox.clock()
+    then q.closed_reason end) as held,
+  a.at as told_at, l.claimed_at, d.failed_at, e.outcome, f.class as class_, f.error, f.status,
   f.attempt as failed_attempt, f.retry_at, f.at as erred_at,
   coalesce(j.request_id, v.request_id) as request_id,
-  v.session_id, q.paused or coalesce(q.closed_until > outbox.clock(), false) or w.held is not null as stopped
+  coalesce(j.session_id, v.session_id) as session_id,
+  coalesce((select nullif(count(*), 0) from outbox.members m where m.job_id = j.id),
+    (j.event_id is not null)::int)::int as event_count,
+  q.paused or coalesce(q.closed_until > outbox.clock(), false) or w.held is not null as stopped
 """
 FROM = """
 join outbox.queues q on q.id = j.queue_id
 left join outbox.ready r on r.job_id = j.id
 left join outbox.later w on w.job_id = j.id
+left join outbox.lanes k on r.lane < 0 and k.id = r.lane
 left join outbox.dead_letters d on d.job_id = j.id
 left join (
   select u.* , x.claimed_at from outbox.leases x
@@ -74,9 +80,15 @@ where not exists (select from outbox.dead_letters d where d.job_id = j.id)
     or exists (select from outbox.later r where r.job_id = j.id))
 """
 _EVENTS = b"""
-select j.id, j.event_id, q.name as queue, q.handler
+select j.id, u.id as event_id, q.name as queue, q.handler, j.gathered
 from unnest(%s::uuid[]) u(id)
-cross join lateral (select j.* from outbox.jobs j where j.event_id = u.id) j
+cross join lateral (
+  select j.id, j.queue_id, exists (select from outbox.members m where m.job_id = j.id offset 0) as gathered
+  from outbox.jobs j where j.event_id = u.id
+  union
+  select j.id, j.queue_id, true from outbox.members m
+  cross join lateral (select j.id, j.queue_id from outbox.jobs j where j.id = m.job_id offset 0) j
+  where m.event_id = u.id) j
 join outbox.queues q on q.id = j.queue_id
 order by j.id
 """
@@ -147,6 +159,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     erred_at: datetime | None
     request_id: str | None
     session_id: UUID | None
+    event_count: int
+    """Events that it works on."""
     stopped: bool
     """Its queue is paused or closed, or it is held."""
 
@@ -156,6 +170,8 @@ class EventJob(msgspec.Struct, frozen=True, kw_only=True):
     event_id: UUID
     queue: str
     handler: str
+    gathered: bool
+    """One job for several events."""
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -185,7 +201,7 @@ async def still_open(conn: Conn, jobs: Collection[UUID]) -> set[UUID]:
 
 
 async def of_events(conn: Conn, events: Collection[UUID]) -> list[EventJob]:
-    """Every job made of these events, oldest first."""
+    """Every job made of these events, alone or with others, oldest first."""
     return await rows.many(await conn.execute(_EVENTS, (list(events),)), EventJob)
 
 

@@ -32,6 +32,8 @@ class Incoming(msgspec.Struct, kw_only=True, omit_defaults=True):
     session_id: UUID | None = None
     content_session_id: str | None = None
     platform_source: str | None = None
+    platform_given: bool = False
+    """It was said, if only to be none: a session of another platform is not meant."""
     source: str | None = None
     source_event_id: str | None = None
     subject: str | None = None
@@ -57,6 +59,8 @@ class Incoming(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Other content under the same event key is a conflict, not a duplicate."""
     watched: bool = False
     """Somebody waits for the end of its jobs."""
+    generate: bool = True
+    """False: no job of generation, whatever the project's policy."""
 
 
 class MadeJob(msgspec.Struct, frozen=True):
@@ -79,6 +83,10 @@ class Outcome(msgspec.Struct, frozen=True):
     code: str | None
     received_at: datetime
     jobs: tuple[MadeJob, ...]
+    session_id: UUID | None = None
+    """That it was linked to; of a new event."""
+    deferred: bool = False
+    """A job of generation will be made, or joined, when it is numbered."""
 
     def refusal(self) -> Error:
         """The error it stands for; only when `status` is 4xx."""
@@ -91,7 +99,8 @@ class Outcome(msgspec.Struct, frozen=True):
 _ENCODER = msgspec.json.Encoder()
 _JOBS = msgspec.json.Decoder(tuple[MadeJob, ...])
 _INGEST = b"""
-select ord, status, event_id, duplicate, differs, error, code, received_at, jobs::text
+select ord, status, event_id, duplicate, differs, error, code, received_at, jobs::text, session_id,
+  deferred
 from outbox.ingest(array(select r from jsonb_populate_recordset(null::outbox.incoming, %s) r), %s)
 order by ord
 """
@@ -124,9 +133,9 @@ async def ingest(
 
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
-    _, status, event_id, duplicate, differs, error, code, received_at, jobs = row
+    _, status, event_id, duplicate, differs, error, code, received_at, jobs, session, deferred = row
     made = () if jobs == "[]" else _JOBS.decode(jobs)
-    return Outcome(status, event_id, duplicate, differs, error, code, received_at, made)
+    return Outcome(status, event_id, duplicate, differs, error, code, received_at, made, session, deferred)
 
 
 def _split(found: list[Outcome], sizes: list[int]) -> list[list[Outcome]]:

@@ -51,9 +51,26 @@ where outbox.sees({_SCOPE}, j.team_id, j.project_id)
 order by j.id desc limit %(most)s
 """
 _OF_EVENT = f"""
-select j.* from outbox.jobs j
-where j.event_id = %(event)s {_BOUNDS}
+select j.* from (
+  select j.id from outbox.jobs j where j.event_id = %(event)s
+  union select m.job_id from outbox.members m where m.event_id = %(event)s) u
+cross join lateral (select j.* from outbox.jobs j where j.id = u.id) j
+where true {_BOUNDS}
   and outbox.sees({_SCOPE}, j.team_id, j.project_id)
+  and (%(project)s::uuid is null or j.project_id = %(project)s)
+order by j.id desc limit %(most)s
+"""
+# Its own (a summary's, a gathering's, a generation's), and those of its events.
+_OF_SESSION = f"""
+select j.* from (
+  (select j.id from outbox.jobs j where j.session_id = %(session)s {_BOUNDS}
+    order by j.id desc limit %(most)s)
+  union
+  (select j.id from (select e.id from outbox.events e where e.session_id = %(session)s
+    order by e.id desc limit %(most)s) e
+  cross join lateral (select j.id from outbox.jobs j where j.event_id = e.id {_BOUNDS}) j)) u
+cross join lateral (select j.* from outbox.jobs j where j.id = u.id) j
+where outbox.sees({_SCOPE}, j.team_id, j.project_id)
   and (%(project)s::uuid is null or j.project_id = %(project)s)
 order by j.id desc limit %(most)s
 """
@@ -61,11 +78,14 @@ _FILTER = """
 where (%(states)s::text[] is null or p.state = any(%(states)s))
   and (%(queue)s::text is null or q.name = %(queue)s)
   and (%(handler)s::text is null or q.handler = %(handler)s)
-  and (%(kind)s::text is null or case when j.event_id is null then 'direct' else 'agent_event' end = %(kind)s)
+  and (%(kind)s::text is null or case
+    when q.handler = 'summarize' and j.session_id is not null then 'session_summary'
+    when j.event_id is null then 'direct' else 'agent_event' end = %(kind)s)
   and (%(class)s::text is null or f.class = %(class)s)
   and (%(request)s::text is null or coalesce(j.request_id, v.request_id) = %(request)s)
-  and (%(session)s::uuid is null or v.session_id = %(session)s)
-  and (not %(held)s or w.held is not null)
+  and (%(session)s::uuid is null or %(session)s in (j.session_id, v.session_id))
+  and (not %(held)s or coalesce(w.held, k.held) is not null
+    or (p.state = 'queued' and q.closed_until > outbox.clock()))
 """
 
 
@@ -143,6 +163,8 @@ def _source(where: JobFilter) -> str:
     match where:
         case JobFilter(event=UUID()):
             return _OF_EVENT
+        case JobFilter(session=UUID()):
+            return _OF_SESSION
         case JobFilter(states=["failed"]):
             return _DEAD
         case JobFilter(states=["processing"]):

@@ -44,7 +44,7 @@ begin
       where a.job_id = j.id order by a.no desc limit 1)) = any (v_classes))
     and (v_since is null or coalesce(c.failed_at, outbox.uuid7_time(j.id)) >= v_since)
     and (v_until is null or coalesce(c.failed_at, outbox.uuid7_time(j.id)) <= v_until)
-    and (v_session is null or exists (select from outbox.events e where e.id = j.event_id and e.session_id = v_session offset 0))
+    and (v_session is null or j.session_id = v_session or exists (select from outbox.events e where e.id = j.event_id and e.session_id = v_session offset 0))
   order by c.job_id
   limit p_limit;
 exception

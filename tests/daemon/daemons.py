@@ -32,6 +32,7 @@ class Daemon:
             "OUTBOXD_BEAT_S": "1",
             "OUTBOXD_DRAIN_DELAY_S": "0",
             "OUTBOXD_LOG_FORMAT": "json",
+            "OUTBOXD_GENERATION": "off",
             **{f"OUTBOXD_{name.upper()}": value for name, value in settings.items()},
         }
         with self._log.open("ab") as log:

@@ -30,7 +30,7 @@ BEFORE_ANYBODY = {"keys.find", "keys.notice", "keys.own", "logins.caller", "inge
 """They find out who asks. `ingest` reads the key of each event where it is stored."""
 OF_A_WORKER = {
     "declared.listed", "workers.enlist", "workers.open_queue", "workers.sql_handlers", "deliveries.hold",
-    "deliveries.note", "deliveries.read", "endpoints.hold",
+    "deliveries.note", "deliveries.read", "endpoints.hold", "gatherings.close", "gatherings.members",
 }  # fmt: skip
 """What a process of ours offers, and what it does for the job whose lease it has."""
 FOUND_BEFORE = {

@@ -29,6 +29,7 @@ class Member:
             "OUTBOXD_BEAT_S": f"{BEAT:g}",
             "OUTBOXD_PORT": str(self.port),
             "OUTBOXD_DRAIN_DELAY_S": "0",
+            "OUTBOXD_GENERATION": "off",
             "OUTBOXD_LOG_FORMAT": "json",
         }
         self._process = self._started()

@@ -115,6 +115,7 @@ class Place:
             "OUTBOXD_EGRESS_PORTS": "any",
             "OUTBOXD_EGRESS_HTTP": "on",
             "OUTBOXD_DRAIN_DELAY_S": "0",
+            "OUTBOXD_GENERATION": "off",
             "OUTBOXD_DRAIN_S": "3",
             "OUTBOXD_LOG_FORMAT": "text",
         }
