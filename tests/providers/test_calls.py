@@ -9,6 +9,7 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -18,6 +19,7 @@ from outboxd.errors import NotConfigured, Overloaded
 from outboxd.providers import Reply
 from tests.egress.certificates import self_signed, tls_of
 from tests.fake_provider import (
+    SHAPES,
     Act,
     FakeProvider,
     Format,
@@ -33,7 +35,7 @@ from tests.fake_provider import (
     says,
     sends,
 )
-from tests.providers.calling import PROMPT, calling, failure, settings
+from tests.providers.calling import PROMPT, Recorded, calling, failure, settings
 from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -136,6 +138,26 @@ async def test_a_connection_is_used_again() -> None:
         for _ in range(3):
             await found.generate("claude", PROMPT)
         assert len(fake._tasks) == 1
+
+
+async def test_a_connection_that_the_provider_closed_meanwhile_is_not_used_again() -> None:
+    body = msgspec.json.encode(SHAPES["claude"]("first", "end", (1, 1)))
+    closing_after = sends(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    async with faking(says("second")) as fake, calling(fake) as found:
+        fake.script(closing_after)
+        assert (await found.generate("claude", PROMPT)).text == "first"
+        await until(lambda: not fake._tasks)
+        assert (await found.generate("claude", PROMPT)).text == "second"
+
+
+async def test_connecting_gets_ten_seconds_and_the_answer_is_wanted_as_it_is() -> None:
+    recorded = Recorded(httpx.Response(200, json=SHAPES["claude"]("text", "end", None)))
+    async with providers.opened(settings(**FakeProvider().environ()), recorded.transport) as found:
+        await found.generate("claude", PROMPT)
+    (request,) = recorded.requests
+    assert request.extensions["timeout"] == {"connect": 10.0, "read": None, "write": None, "pool": None}
+    assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["user-agent"].startswith("outboxd/")
 
 
 # Time ---------------------------------------------------------------------------------------------------
