@@ -10,8 +10,6 @@ never closes ends at the next tag. Inside a closed field tags are text, so an an
 Too much is cut, never refused.
 """
 
-# ruff: noqa: N818 - as in `errors`: `raise Truncated` says it
-
 import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
