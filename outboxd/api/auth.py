@@ -7,7 +7,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from outboxd.api.clients import address
-from outboxd.api.exchange import Exchange, of
+from outboxd.api.exchange import Exchange, Operation, of
 from outboxd.errors import Error, Forbidden, InsufficientScope, RateLimited, Unauthorized
 from outboxd.model import Caller
 from outboxd.store import audit, keys
@@ -16,6 +16,7 @@ from outboxd.store.keys import Found
 log = structlog.get_logger()
 
 _REFUSED = "Invalid API key or insufficient scope"
+_SIBLING = "API key is scoped to a different project"
 _LONGEST = 512
 _REFUSALS = 60
 _MINUTE = 60.0
@@ -83,15 +84,25 @@ class Scopes:
         key, operation = exchange.key, exchange.operation
         try:
             if key is not None and operation.auth == "key":
-                if operation.scopes and key.effective.isdisjoint(operation.scopes):
-                    raise InsufficientScope(_REFUSED, operation.scopes)
-                if key.team_id is None and not operation.teamless:
-                    raise Forbidden("API key is not bound to a team")
+                _check(key, operation)
             await self._app(scope, receive, send)
         except Error as refused:
             if refused.status == 403 and key is not None:
                 await note(exchange, "access.denied", 403, refused.code, key)
             raise
+
+
+def _check(key: Found, operation: Operation) -> None:
+    operator = key.team_id is None
+    free = not operation.scopes or (operator and operation.operators)
+    if not free and key.effective.isdisjoint(operation.scopes):
+        raise InsufficientScope(_REFUSED, operation.scopes)
+    if operator and not operation.teamless:
+        raise Forbidden("API key is not bound to a team")
+    if operation.holder == "operator" and not operator:
+        raise Forbidden("only an operator key opens this")
+    if operation.holder == "team" and key.project_id is not None:
+        raise Forbidden(_SIBLING)
 
 
 async def note(exchange: Exchange, action: str, status: int, code: str, key: Found | None) -> None:

@@ -23,17 +23,23 @@ def text(most: int, description: str = "") -> Any:
 
 
 PARAMETERS: Mapping[str, Any] = {
+    "active": Flag,
+    "agentId": text(255),
+    "archived": Flag,
     "classification": text(64, "why the last attempt failed"),
     "contentSessionId": text(512),
     "cursor": Annotated[str, Meta(description="`nextCursor` of the page before")],
     "eventId": Ident,
     "eventType": text(8192, "exact, or a prefix `a.*`; at most 20, separated by commas"),
+    "externalSessionId": text(512),
     "generate": Flag,
     "handler": text(255),
     "hasFailedJob": Flag,
     "held": Flag,
     "include": Literal["payload"],
     "limit": Limit,
+    "name": text(120, "in whatever case"),
+    "open": Flag,
     "offset": Annotated[int, Meta(ge=0, le=10_000)],
     "order": Literal["asc", "desc"],
     "platformSource": text(64),

@@ -6,7 +6,19 @@ Tolerant routes are those that clients of older servers call: what they send bes
 from collections.abc import Mapping
 from typing import Any
 
-from outboxd.api import endpoint_wire, endpoints, events, job_orders, jobs, openapi, ops, publish, wire
+from outboxd.api import (
+    endpoint_wire,
+    endpoints,
+    events,
+    job_orders,
+    jobs,
+    openapi,
+    ops,
+    publish,
+    session_routes,
+    tenant_routes,
+    wire,
+)
 from outboxd.api.exchange import Handler, Operation
 from outboxd.model import health
 from outboxd.model.endpoints import EndpointMade, EndpointPage, EndpointReply, EndpointSecrets
@@ -83,6 +95,7 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
         "GET": _reads(events.one, "events:read", tolerant=True, answers={200: EventReply}),
     },
     "/v1/events/{id}/timeline": {"GET": _reads(events.timeline, "events:read", answers={200: Timeline})},
+    **session_routes.ROUTES,
     "/v1/jobs": {"GET": _jobs(jobs.listed, jobs.LIST_QUERY)},
     "/v1/jobs/retry": {"POST": _bulk(job_orders.retry_many, job_orders.RETRY_MANY)},
     "/v1/jobs/cancel": {"POST": _bulk(job_orders.cancel_many, job_orders.CANCEL_MANY)},
@@ -121,6 +134,7 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     "/v1/endpoints/{id}/secret": {
         "GET": _writes(endpoints.secret, "endpoints:write", answers={200: EndpointSecrets})
     },
+    **tenant_routes.ROUTES,
     "/v1/me": {"GET": Operation(handler=ops.me, teamless=True, answers={200: health.Me})},
     "/v1/info": {"GET": _asked(ops.info, health.Info)},
     "/livez": {"GET": _open(ops.livez, health.Alive)},

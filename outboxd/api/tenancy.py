@@ -6,10 +6,12 @@ import structlog
 
 from outboxd.api.auth import note
 from outboxd.api.exchange import Exchange
+from outboxd.api.json_checks import refused
 from outboxd.api.queries import ident
-from outboxd.api.wire import SIBLING_PROJECT, uuid_of
+from outboxd.api.wire import FOREIGN_PROJECT, SIBLING_PROJECT, uuid_of
 from outboxd.db import rows
 from outboxd.errors import Forbidden, NotFound
+from outboxd.store.callers import ByKey
 
 log = structlog.get_logger()
 
@@ -18,7 +20,12 @@ _OWNERS = {
     "Generation job": b"select team_id from outbox.jobs where id = %s",
     "Endpoint": b"select team_id from outbox.endpoints where id = %s",
     "Project": b"select team_id from outbox.projects where id = %s",
+    "Session": b"""
+        select s.team_id from outbox.sessions s join outbox.projects p on p.id = s.project_id
+        where s.id = %s and s.created_at > coalesce(p.purged_at, '-infinity')
+    """,
     "Team": b"select id as team_id from outbox.teams where id = %s",
+    "Key": b"select coalesce(team_id, id) as team_id from outbox.keys where id = %s",
 }
 
 
@@ -36,10 +43,24 @@ async def refuse(
         owners = await rows.values(await conn.execute(_OWNERS[noun], (row,)), UUID)
     if not owners:
         return unknown
-    if siblings and owners[0] == exchange.team:
+    if siblings and owners[0] == exchange.caller.team_id:
         return Forbidden(SIBLING_PROJECT)
     await note(exchange, "access.denied", 404, "NotFound", exchange.key)
     return unknown
+
+
+def by_key(exchange: Exchange, scope: str | None = None) -> ByKey:
+    """The caller, whose key is judged again in the statement that acts.
+
+    `scope`: what the key has to open; None: it only has to live.
+    """
+    assert exchange.key is not None  # noqa: S101 - the auth layer let nobody else in
+    return ByKey(
+        actor=exchange.caller.actor,
+        key_id=exchange.key_id,
+        scope=scope or min(exchange.key.effective, default=""),
+        request_id=exchange.request_id,
+    )
 
 
 def path_id(exchange: Exchange, name: str = "id") -> UUID | None:
@@ -56,6 +77,24 @@ async def asked_project(exchange: Exchange) -> UUID | None:
     if own is not None:
         raise Forbidden(SIBLING_PROJECT)
     await need_project(exchange, project)
+    return project
+
+
+async def written_project(exchange: Exchange, given: str | None) -> UUID:
+    """The `projectId` of a body that writes, else the key's own. Raises Invalid or Forbidden."""
+    own = exchange.key.project_id if exchange.key else None
+    if given is None:
+        if own is None:
+            raise refused("Required", ("projectId",), "required")
+        return own
+    project = uuid_of(given)
+    if own is not None and project != own:
+        raise Forbidden(SIBLING_PROJECT)
+    try:
+        await need_project(exchange, project)
+    except NotFound:
+        raise Forbidden(FOREIGN_PROJECT) from None
+    assert project is not None  # noqa: S101 - what is no id is nobody's project, and was refused
     return project
 
 

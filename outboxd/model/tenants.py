@@ -29,8 +29,19 @@ class Team(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     id: UUID
     name: str
     metadata: Raw
+    budgets: Raw
     created_at_epoch: Epoch
     updated_at_epoch: Epoch
+    revision: int
+
+
+class TeamReply(msgspec.Struct, frozen=True, kw_only=True):
+    team: Team
+
+
+class TeamPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    teams: list[Team]
+    next_cursor: str | None
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -43,6 +54,15 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at_epoch: Epoch
     updated_at_epoch: Epoch
     revision: int
+
+
+class ProjectReply(msgspec.Struct, frozen=True, kw_only=True):
+    project: Project
+
+
+class ProjectPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    projects: list[Project]
+    next_cursor: str | None
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

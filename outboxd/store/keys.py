@@ -41,8 +41,9 @@ _MINT = f"select {_VIEW} from outbox.mint_key({CALLER}, %s, %s, %s, %s, %s, %s, 
 _REVOKE = f"select {_VIEW} from outbox.revoke_key({CALLER}, %s)".encode()
 _ROTATE = f"select {_VIEW} from outbox.rotate_key({CALLER}, %s, %s, %s, %s)".encode()
 _GET = (
-    f"select {_VIEW} from outbox.keys where id = %s and outbox.sees({CALLER}, team_id, project_id)".encode()
-)
+    f"select {_VIEW} from outbox.keys k where id = %s"
+    f" and outbox.sees({CALLER}, team_id, project_id) and outbox.minds_key({CALLER}, k)"
+).encode()
 _OWN = f"select {_VIEW} from outbox.keys where id = %s".encode()
 _LIST = f"""
 select {_VIEW} from outbox.keys
@@ -50,6 +51,14 @@ where outbox.sees({CALLER}, team_id, project_id)
   and (%s::uuid is null or team_id = %s) and (%s::uuid is null or project_id = %s)
   and (not %s or (revoked_at is null and (expires_at is null or expires_at > outbox.clock())))
 order by created_at desc, id desc limit %s
+""".encode()
+_PAGE = f"""
+select {_VIEW} from outbox.keys k
+where outbox.sees({CALLER}, team_id, project_id) and outbox.minds_key({CALLER}, k)
+  and (%s::uuid is null or project_id = %s) and (%s::uuid is null or id < %s)
+  and (%s::boolean is null
+    or %s = (revoked_at is null and (expires_at is null or expires_at > outbox.clock())))
+order by id desc limit %s
 """.encode()
 _PREFIXED = f"""
 select {_VIEW} from outbox.keys where prefix = %s and outbox.sees({CALLER}, team_id, project_id) limit %s
@@ -124,7 +133,8 @@ async def rotate(conn: Conn, caller: Caller, key: UUID, overlap: timedelta) -> t
 
 
 async def get(conn: Conn, caller: Caller, key: UUID) -> Key | None:
-    return await rows.maybe(await conn.execute(_GET, (key, row(caller))), Key)
+    """None also for one with which the caller's key has nothing to do."""
+    return await rows.maybe(await conn.execute(_GET, (key, row(caller), row(caller))), Key)
 
 
 async def prefixed(conn: Conn, caller: Caller, prefix: str, limit: int = 10) -> list[Key]:
@@ -149,3 +159,11 @@ async def listed(
     """Newest first; those that the caller may see, or of them those that are neither revoked nor expired."""
     values = (row(caller), team, team, project, project, live, limit)
     return await rows.many(await conn.execute(_LIST, values), Key)
+
+
+async def page(
+    conn: Conn, caller: Caller, *, project: UUID | None, active: bool | None, after: UUID | None, limit: int
+) -> list[Key]:
+    """Newest first, of those with which the caller may deal."""
+    values = (row(caller), row(caller), project, project, after, after, active, active, limit)
+    return await rows.many(await conn.execute(_PAGE, values), Key)
