@@ -13,10 +13,10 @@ from outboxd.api import exchange as x
 from outboxd.api.endpoint_wire import EndpointIn
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.json_checks import refused
-from outboxd.api.wire import FOREIGN_PROJECT, SIBLING_PROJECT, uuid_of
+from outboxd.api.wire import uuid_of
 from outboxd.db.faults import Clash
 from outboxd.db.link import Link
-from outboxd.errors import Blocked, Conflict, Forbidden, Invalid, Issue, NotFound, PreconditionFailed
+from outboxd.errors import Blocked, Conflict, Invalid, Issue, NotFound, PreconditionFailed
 from outboxd.model.endpoints import EndpointMade, EndpointPage, EndpointReply, EndpointSecrets
 from outboxd.store import audit, endpoints, secrets
 from outboxd.store.callers import ByKey
@@ -29,7 +29,8 @@ _SECRET_BYTES = 32
 async def make(exchange: Exchange) -> Reply:
     """POST /v1/endpoints: a new target; its secret is in the reply"""
     given: EndpointIn = exchange.body
-    project = await _project(exchange, given)
+    named = given.project_id if isinstance(given.project_id, str) else None
+    project = await tenancy.written_project(exchange, named)
     values = endpoint_wire.whole(given)
     extra = endpoint_wire.headers(given)
     keys, made = exchange.api.config.secret_keys, exchange.api.ingest.mint()
@@ -138,23 +139,6 @@ async def _seen(exchange: Exchange) -> Stored:
     if found is None:
         raise await tenancy.refuse(exchange, "Endpoint", uuid_of(named))
     return found
-
-
-async def _project(exchange: Exchange, given: EndpointIn) -> UUID:
-    own = exchange.key.project_id if exchange.key else None
-    if not isinstance(given.project_id, str):
-        if own is None:
-            raise refused("Required", ("projectId",), "required")
-        return own
-    project = uuid_of(given.project_id)
-    if own is not None and project != own:
-        raise Forbidden(SIBLING_PROJECT)
-    try:
-        await tenancy.need_project(exchange, project)
-    except NotFound:
-        raise Forbidden(FOREIGN_PROJECT) from None
-    assert project is not None  # noqa: S101 - what is no id is nobody's project, and was refused
-    return project
 
 
 async def _check_url(exchange: Exchange, url: str, project: UUID) -> None:

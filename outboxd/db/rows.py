@@ -100,15 +100,21 @@ def _fields(kind: Hashable) -> tuple[_Field, ...]:
 
 
 def _field(field: msgspec.structs.FieldInfo) -> _Field:
-    members = typing.get_args(field.type)
+    kind = _bare(field.type)
+    members = tuple(map(_bare, typing.get_args(kind)))
     return _Field(
         name=field.name,
         encoded=field.encode_name,
-        keeps_json=field.type is msgspec.Raw or msgspec.Raw in members,
+        keeps_json=kind is msgspec.Raw or msgspec.Raw in members,
         is_union=bool(members),
         may_be_none=type(None) in members,
         required=field.required,
     )
+
+
+def _bare(kind: Any) -> Any:
+    """Without what `Annotated` tells the reader of a schema."""
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
 
 
 def _decoded(raw: msgspec.Raw) -> Any:

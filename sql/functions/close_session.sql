@@ -33,9 +33,7 @@ begin
     identity = case when s.external_id is not null or s.content_session_id is not null then s.identity end
   where s.id = p_session.id;
   perform outbox.audit_session(p_caller, v_session, 'session.end', p_reason);
-  if to_regprocedure('outbox.hasten_gathering(uuid)') is not null then
-    execute 'select outbox.hasten_gathering($1)' using p_session.id;
-  end if;
+  perform outbox.hasten_gathering(p_session.id);
   perform outbox.wake_gated('{observe,summarize}');
   ended := true;
   return next;
