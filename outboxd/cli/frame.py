@@ -23,6 +23,7 @@ from outboxd.cli import (
     health,
     jobs,
     keys,
+    mcp,
     migrate,
     projects,
     queues,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers,
-    events, jobs, dead, queues, workers, sheet, bench, drill, version,
+    events, jobs, dead, queues, workers, sheet, mcp, bench, drill, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

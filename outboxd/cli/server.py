@@ -64,13 +64,19 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 def of(config: "Config", wait: timedelta = timedelta()) -> Server:
     """Of OUTBOXD_URL and the key, else of the `client.json` of `outboxd up`. Raises ConfigError."""
-    known = _client_file(config)
-    key = config.api_key.reveal() if config.api_key else known.get("apiKey")
+    url, key = known(config)
     if not key:
         where = config.data / "client.json"
         raise ConfigError([f"no API key: set OUTBOXD_API_KEY or OUTBOXD_API_KEY_FILE, or have {where}"])
-    url = config.url or (known.get("url") if not config.api_key else None) or local(config)
     return Server(url=url, key=key, timeout=config.net_timeout + wait)
+
+
+def known(config: "Config") -> tuple[str, str | None]:
+    """Where the server is, and the key for it if there is one."""
+    found = _client_file(config)
+    key = config.api_key.reveal() if config.api_key else found.get("apiKey")
+    url = config.url or (found.get("url") if not config.api_key else None) or local(config)
+    return url, key
 
 
 def local(config: "Config") -> str:

@@ -151,6 +151,10 @@ class Client:
         """`{observations, context, …}`; without a query the newest."""
         return await self._read("/v1/context", {"query": query, "projectId": project_id, **more})
 
+    async def get_memory(self, memory: str) -> Answer:
+        """`{memory}` with its sources."""
+        return await self.call("GET", f"/v1/memories/{quote(memory, safe='')}")
+
     async def get_job(self, job: str, *, wait: timedelta = timedelta()) -> Answer:
         """`{generationJob}`, held by the server up to `wait` (30 s at most) while it is not over."""
         seconds = min(int(wait.total_seconds()), int(HELD.total_seconds()))
