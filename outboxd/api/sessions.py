@@ -34,8 +34,6 @@ LIST_QUERY = frozenset(
         "cursor",
     ]
 )
-QUEUES = {"summarize": "summarize", "observe": "observe"}
-"""Where an end may leave something due."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _Agent = Annotated[str, Meta(max_length=255)]
 
@@ -144,7 +142,7 @@ async def closed(exchange: Exchange, session: UUID) -> Ended:
 
     ended = await exchange.api.db.run(write)
     if ended.ended:
-        exchange.api.wakes.committed(QUEUES)
+        exchange.api.wakes.committed(sessions.QUEUES)
     return ended
 
 

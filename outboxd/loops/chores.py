@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from psycopg import sql
@@ -16,7 +17,7 @@ from outboxd.loops.partitions import Partitions
 from outboxd.loops.sweeper import Chore
 from outboxd.loops.wakes import Wakes
 from outboxd.store import chores as store
-from outboxd.store import jobs, queues
+from outboxd.store import jobs, queues, sessions
 from outboxd.store.queues import Conn
 
 log = structlog.get_logger()
@@ -30,6 +31,7 @@ _REAPED = 20
 _STAGED = 1000
 _EXPIRED = 1000
 _KEYS = 5000
+_IDLE_ENDED = 100
 _WORKERS_KEPT = timedelta(days=1)
 _VACUUM = timedelta(minutes=10)
 _HOT = ("ready", "later", "leases", "lanes", "pending")
@@ -43,6 +45,7 @@ def chores(db: Database, wakes: Wakes, config: Config, direct: str) -> tuple[Cho
         Chore(name="reap", interval=_SECOND, once=upkeep.reap, full=_REAPED, asked=True),
         Chore(name="stage", interval=_SECOND, once=upkeep.stage, full=_STAGED, asked=True),
         Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS),
+        Chore(name="sessions_idle", interval=_MINUTE, once=upkeep.sessions_idle, full=_IDLE_ENDED),
         Chore(name="retention", interval=_TEN_MINUTES, once=upkeep.retention, full=_EXPIRED),
         Chore(name="partitions_make", interval=_TEN_MINUTES, once=partitions.make),
         Chore(name="partitions_drop", interval=_TEN_MINUTES, once=partitions.drop, limit=_TEN_MINUTES),
@@ -58,6 +61,8 @@ class Upkeep:
         self._wakes = wakes
         self._dead_days = config.dead_days
         self._direct = reachable(direct, config.net_timeout, "outboxd upkeep")
+        self._session: UUID | None = None
+        """Behind which one the next look at ended sessions begins."""
 
     async def reap(self) -> int:
         """Takes back what dead workers held."""
@@ -85,6 +90,15 @@ class Upkeep:
         ended = await self._run(lambda conn: jobs.expire(conn, _EXPIRED))
         forgotten = await self._run(lambda conn: store.forget_event_keys(conn, _KEYS))
         return _KEYS if ended >= _EXPIRED else max(ended, forgotten)
+
+    async def sessions_idle(self) -> int:
+        """Ends sessions that have gone quiet, also those that went on after an end."""
+        ended, self._session = await self._db.run(
+            lambda conn: sessions.end_idle(conn, _IDLE_ENDED, self._session), _PATIENCE
+        )
+        if ended:
+            self._wakes.committed(sessions.QUEUES)
+        return len(ended)
 
     async def retention(self) -> int:
         """Lets old dead letters go, and rows of workers that died."""

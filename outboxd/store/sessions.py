@@ -15,8 +15,10 @@ from outboxd.store.callers import CALLER, row
 
 Conn = AsyncConnection[dict[str, Any]]
 
+QUEUES = {"summarize": "summarize", "observe": "observe"}
+"""Queue → its handler: where an end may leave something due."""
 _FIRST = UUID(int=0)
-_ROUND = 2000
+_BATCH = 2000
 """Ended sessions that one run of the idle end looks at; the next goes on behind them."""
 
 # Live is a job in `ready`, `later` or a lease. Of each session its newest 500 jobs are asked: an older one
@@ -183,13 +185,15 @@ async def listed(
     return await rows.many(await conn.execute(_LIST, values), Session)
 
 
-async def end_idle(conn: Conn, limit: int, after: UUID | None = None) -> tuple[list[IdleEnded], UUID | None]:
-    """Ends what has gone quiet. Open sessions all, of the ended ones the next 2,000 behind `after`.
+async def end_idle(
+    conn: Conn, limit: int, after: UUID | None = None, *, batch: int = _BATCH
+) -> tuple[list[IdleEnded], UUID | None]:
+    """Ends what has gone quiet: open sessions, and of the ended ones the next `batch` behind `after`.
 
     With what was ended, behind which session the next run goes on; None: from the first.
     """
     at = after or _FIRST
-    found = await rows.values(await conn.execute(_UPTO, (at, _ROUND - 1)), UUID)
+    found = await rows.values(await conn.execute(_UPTO, (at, batch - 1)), UUID)
     upto = found[0] if found else None
     ended = await rows.many(await conn.execute(_END_IDLE, (limit, at, upto or _LAST)), IdleEnded)
     # A full run may have left some of this round: it is looked at again.
