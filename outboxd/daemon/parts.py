@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from outboxd import __version__
+from outboxd import __version__, providers
 from outboxd.config import Config, checks
 from outboxd.db.listen import Listener
 from outboxd.db.pool import Database
@@ -16,6 +16,7 @@ from outboxd.egress import Egress
 from outboxd.errors import ConfigError
 from outboxd.handlers import deliver, python, sql
 from outboxd.handlers.handler import registry
+from outboxd.handlers.memory import generating
 from outboxd.handlers.python import App
 from outboxd.loops.chores import chores
 from outboxd.loops.ingest import Ingest
@@ -25,6 +26,7 @@ from outboxd.loops.sequencer import Sequencer
 from outboxd.loops.sweeper import Sweeper
 from outboxd.loops.wakes import Wakes
 from outboxd.loops.worker import Worker
+from outboxd.providers import Providers
 from outboxd.store.workers import Offer
 
 
@@ -37,6 +39,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Past any pooler: LISTEN, locks, partitions."""
     db: Database
     egress: Egress
+    providers: Providers
     listener: Listener
     notifier: Notifier
     wakes: Wakes
@@ -56,13 +59,14 @@ async def built(config: Config) -> AsyncIterator[Parts]:
     notifier = Notifier(dsn, net_timeout=config.net_timeout)
     wakes = Wakes(notifier.tell)
     listener.subscribe(wakes.heard)
-    async with pool(config, dsn) as db, Egress.open(config) as egress:
+    async with pool(config, dsn) as db, Egress.open(config) as egress, providers.opened(config) as models:
         yield Parts(
             config=config,
             dsn=dsn,
             direct=direct,
             db=db,
             egress=egress,
+            providers=models,
             listener=listener,
             notifier=notifier,
             wakes=wakes,
@@ -117,6 +121,7 @@ def worker(parts: Parts, given: App | None) -> Worker:
     config = parts.config
     known = registry(
         [deliver.handler(parts.db, parts.egress, config)] if checks.delivers(config) else [],
+        generating.handlers(parts.db, parts.providers, config, parts.wakes.committed),
         [] if given is None else python.handlers(given),
     )
     return Worker(

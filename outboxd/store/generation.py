@@ -34,8 +34,12 @@ class SourceEvent(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     source: str
     occurred_at: datetime
-    payload: Any
+    payload: msgspec.Raw
     private_removed: int = 0
+
+
+_EVENT = msgspec.json.Decoder(SourceEvent)
+_EVENTS = msgspec.json.Decoder(list[SourceEvent])
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +62,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     redact: str
     platform: str | None
     agent_type: str | None
-    events: list[SourceEvent]
+    events: msgspec.Raw
+
+    @property
+    def sources(self) -> list[SourceEvent]:
+        return _EVENTS.decode(self.events)
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,10 +105,24 @@ class SessionWork(msgspec.Struct, frozen=True, kw_only=True):
     previous: str | None
     """The content of the summary that is to be renewed."""
     observations: list[Observed]
-    events: list[SourceEvent]
-    """Those that no observation tells of."""
-    first_prompt: SourceEvent | None
-    last_message: SourceEvent | None
+    events: msgspec.Raw
+    first_prompt: msgspec.Raw | None
+    last_message: msgspec.Raw | None
+
+    @property
+    def untold(self) -> list[SourceEvent]:
+        """The events that no observation tells of."""
+        return _EVENTS.decode(self.events)
+
+    @property
+    def asked(self) -> SourceEvent | None:
+        """Its first prompt."""
+        return None if self.first_prompt is None else _EVENT.decode(self.first_prompt)
+
+    @property
+    def answered(self) -> SourceEvent | None:
+        """The last message of the agent."""
+        return None if self.last_message is None else _EVENT.decode(self.last_message)
 
 
 class NewObservation(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 -- problem as of generation_work; a summary's authority is its newest retry's key, else the key of the end. restless: events came
 -- in the last quiet time, or the session is open again; observing: jobs of generation that are not over;
 -- waited: how often this job was put off for each. Events come without those that an observation tells of, but the first prompt
--- and the last message of the assistant always; payloads as the first 2,000 characters of their text. The newest 1,000 of each.
+-- and the last message of the assistant always; a payload over 8 KiB as the beginning of its text. The newest 1,000 of each.
 
 drop function if exists outbox.session_work;
 create function outbox.session_work(p_job uuid)
@@ -40,8 +40,8 @@ begin
     order by e.id desc limit 1000
   ), seen as (
     select e.id, e.told, jsonb_build_object('id', e.id, 'type', e.type, 'source', e.adapter,
-      'occurred_at', e.occurred_at, 'payload', to_jsonb(left(case when jsonb_typeof(e.payload) = 'string'
-        then e.payload #>> '{}' else e.payload::text end, 2000))) as event,
+      'occurred_at', e.occurred_at, 'payload', case when pg_column_size(e.payload) > 8192 and octet_length(e.payload::text) > 8192
+        then to_jsonb(left(e.payload::text, 4096)) else e.payload end) as event,
       e.type ~* 'prompt' as asks, e.type in ('assistant_message', 'Stop') as answers
     from events e
   ), observed as (

@@ -42,7 +42,7 @@ class Call:
             await conn.execute("insert into effects values (%s, %s)", [job, len(self.writes)])
         if self.fault is not None:
             raise self.fault
-        return dict.fromkeys(ids, {"with": len(ids)})
+        return {job: {"with": len(ids)} for job in ids}
 
     async def work(self, job: Job, run: Any) -> Ended:
         self.here.append(job.id)

@@ -86,19 +86,15 @@ class Calling:
             reply = await self._providers.generate(begun.provider, named)
             heard = True
         except ProviderFailed as failed:
-            await self._alone(record.of(failed.kind))
+            await self.meter(record.of(failed.kind))
             raise await self._judged(failed, begun.provider) from None
         except asyncio.CancelledError:
-            await asyncio.shield(self._alone(record.of("cancelled")))
+            await asyncio.shield(self.meter(record.of("cancelled")))
             raise
         finally:
             if heard and begun.troubled:
                 await self._well(begun.provider)
         return Answered(reply=reply, provider=begun.provider, call=record.answered(reply))
-
-    async def spoilt(self, answered: Answered, class_: str) -> None:
-        """The answer came and led to nothing: its call is metered alone."""
-        await self._alone(msgspec.structs.replace(answered.call, class_=class_))
 
     def _asked(self, order: Order) -> list[tuple[str, str]]:
         """A project's own provider alone; the server's default, and what stands in for it."""
@@ -139,7 +135,8 @@ class Calling:
             log.info("provider answers again", provider=provider)
             self._woken({each.queue: each.handler for each in opened})
 
-    async def _alone(self, call: Call) -> None:
+    async def meter(self, call: Call) -> None:
+        """Alone: its jobs do not end with it."""
         try:
             async with self._db.connection() as conn:
                 await generation.meter(conn, call)
