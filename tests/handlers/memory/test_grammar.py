@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from outboxd.handlers.memory import grammar
 from outboxd.handlers.memory.grammar import Answer, Observation, ParseError, Summary, Truncated, Unreadable
+from tests.proofs import proves
 
 TYPES = ("bugfix", "feature", "change", "discovery", "decision")
 REPLIES = Path(__file__).parent / "replies"
@@ -91,6 +92,7 @@ def test_an_answer_may_quote_the_tags() -> None:
     )
 
 
+@proves("M24")
 def test_complete_blocks_of_a_reply_that_was_cut_are_kept() -> None:
     (found,) = observed(reply("cut_second"), "length")
     assert found.title == "Complete"
@@ -130,6 +132,7 @@ def test_there_may_be_nothing_worth_recording() -> None:
     assert grammar.summary(reply("skip"), "end", TYPES).skip is not None
 
 
+@proves("M24")
 @pytest.mark.parametrize("name", ["sloppy_fenced", "sloppy_quotes"])
 def test_a_skip_that_is_quoted_or_stands_beside_a_block_discards_nothing(name: str) -> None:
     assert grammar.observations(reply(name), "end", TYPES, 1).skip is None
@@ -158,6 +161,7 @@ def test_a_type_that_is_missing_or_impossible_is_the_first_allowed(said: str, me
     assert only(block(said, "<title>x</title>")).type == means
 
 
+@proves("M24")
 @pytest.mark.parametrize(
     "part",
     [
@@ -199,6 +203,7 @@ def test_sources_are_numbers_of_events_that_there_were(said: str, numbers: tuple
     assert found.sources == numbers
 
 
+@proves("M24")
 @pytest.mark.parametrize(
     ("escaped", "text"),
     [
@@ -238,6 +243,7 @@ def test_what_is_too_much_is_cut() -> None:
     assert sizes == [(100, 512), (100, 512)]
 
 
+@proves("M9")
 def test_a_summary_is_the_first_and_its_empty_fields_are_null() -> None:
     assert grammar.summary(reply("summary"), "end", TYPES) == Answer(
         summary=Summary(

@@ -57,12 +57,13 @@ NOISE: list[tuple[str, str, int]] = [
 ]
 
 
-@proves("I9")
+@proves("I9", "M10")
 @pytest.mark.parametrize(("text", "left", "spans"), SPANS)
 def test_private_spans_are_removed_and_counted(text: str, left: str, spans: int) -> None:
     assert strip_text(text, PRIVATE) == (left, spans)
 
 
+@proves("M10")
 @pytest.mark.parametrize(("text", "left", "spans"), NOISE)
 def test_context_tags_go_by_the_same_rules_and_are_not_counted_as_private(
     text: str, left: str, spans: int
@@ -91,7 +92,7 @@ DOCUMENTS: list[tuple[str, str, int]] = [
 ]
 
 
-@proves("I9")
+@proves("I9", "M10")
 @pytest.mark.parametrize(("before", "after", "spans"), DOCUMENTS)
 def test_every_string_of_a_document_is_stripped_and_nothing_else_changes(
     before: str, after: str, spans: int
@@ -111,6 +112,7 @@ def test_each_name_is_found_in_any_case_and_behind_escapes(name: str) -> None:
         assert strip_raw(f'"a<{shown}>x"'.encode(), ALL)[0] == b'"a"'
 
 
+@proves("M10")
 @pytest.mark.parametrize(
     ("payload", "says"),
     [
@@ -171,7 +173,7 @@ def texts(draw: st.DrawFn) -> tuple[str, str]:
     return "".join(clean + span for clean, span in parts) + last, "".join(c for c, _ in parts) + last
 
 
-@proves("I9")
+@proves("I9", "M10")
 @given(texts())
 def test_exactly_what_is_private_is_gone(both: tuple[str, str]) -> None:
     text, left = both
@@ -202,7 +204,7 @@ def given_and_left(value: Any) -> tuple[Any, Any]:
     return value, value
 
 
-@proves("I9")
+@proves("I9", "M10")
 @given(VALUES, st.booleans())
 def test_no_private_byte_survives_in_a_document(value: Any, ascii_only: bool) -> None:
     before, left = given_and_left(value)
