@@ -12,6 +12,7 @@ from outboxd.api import (
     events,
     job_orders,
     jobs,
+    mcp,
     openapi,
     ops,
     publish,
@@ -20,6 +21,7 @@ from outboxd.api import (
     wire,
 )
 from outboxd.api.exchange import Handler, Operation
+from outboxd.mcp.messages import Refusal
 from outboxd.model import health
 from outboxd.model.endpoints import EndpointMade, EndpointPage, EndpointReply, EndpointSecrets
 from outboxd.model.events import EventPage, EventReply, Timeline
@@ -83,6 +85,11 @@ def _jobs(handler: Handler, query: frozenset[str]) -> Operation:
     return _reads(handler, "jobs:read", query, tolerant=True, answers={200: JobPage})
 
 
+def _speaks_mcp(handler: Handler, answers: Mapping[int, Any], **more: Any) -> Operation:
+    """The layers leave `Accept` and the body to it."""
+    return _reads(handler, "memories:read", answers=answers, raw=True, tolerant=True, **more)
+
+
 ROUTES: Mapping[str, Mapping[str, Operation]] = {
     "/v1/events": {
         "POST": _publishes(publish.one, wire.ONE, publish.Published),
@@ -135,6 +142,16 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
         "GET": _writes(endpoints.secret, "endpoints:write", answers={200: EndpointSecrets})
     },
     **tenant_routes.ROUTES,
+    "/v1/mcp": {
+        "POST": _speaks_mcp(
+            mcp.post,
+            {200: "text/event-stream", 202: None, 400: Refusal, 406: Refusal},
+            body=mcp.BODY,
+            shape=mcp.SHAPE,
+            needs_body=False,
+        ),
+        "GET": _speaks_mcp(mcp.get, {200: "text/event-stream", 400: Refusal, 406: Refusal}),
+    },
     "/v1/me": {"GET": Operation(handler=ops.me, teamless=True, answers={200: health.Me})},
     "/v1/info": {"GET": _asked(ops.info, health.Info)},
     "/livez": {"GET": _open(ops.livez, health.Alive)},

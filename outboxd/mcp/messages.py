@@ -1,6 +1,6 @@
 """JSON-RPC 2.0 as the protocol uses it."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,6 +25,20 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     id: Id
     method: str
     params: dict[str, Any]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    code: int
+    message: str
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """The shape of an answer to what is no request, as `error` makes it."""
+
+    jsonrpc: Literal["2.0"] = "2.0"
+    id: Id | None
+    error: Failure
 
 
 class Malformed(Exception):  # noqa: N818  said as the others of ours are

@@ -26,13 +26,14 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/jobs/{id}/cancel"): {"reason": "because"},
     ("POST", "/v1/endpoints"): {"url": "https://x.test/b"},
     ("PATCH", "/v1/endpoints/{id}"): {"description": "b"},
+    ("POST", "/v1/mcp"): {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "projects"}},
 }
 """A body that the route accepts, without ids."""
 
 LAST = ("DELETE",)
 """Methods that take away what the others would find."""
 
-ENDLESS: frozenset[tuple[str, str]] = frozenset()
+ENDLESS: frozenset[tuple[str, str]] = frozenset({("GET", "/v1/mcp")})
 """Replies that go on until the client leaves; they have tests of their own."""
 
 TAKES_AWAY: frozenset[str] = frozenset()
