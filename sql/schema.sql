@@ -922,6 +922,7 @@ CREATE INDEX sessions_open ON outbox.sessions USING btree (project_id, id) WHERE
 CREATE INDEX sessions_project ON outbox.sessions USING btree (project_id, id);
 CREATE INDEX sessions_started ON outbox.sessions USING btree (project_id, started_at, id);
 CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
+CREATE INDEX usage_calls_at ON outbox.usage_calls USING brin (at);
 CREATE INDEX usage_calls_job ON outbox.usage_calls USING btree (job_id);
 CREATE INDEX usage_calls_project ON outbox.usage_calls USING btree (project_id, at);
 CREATE INDEX usage_calls_team ON outbox.usage_calls USING btree (team_id, at);
@@ -1146,6 +1147,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.retry_cancelled(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.retry_failed(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
+-- function outbox.roll_up_usage(p_kept interval, p_limit integer) returns integer volatile
 -- function outbox.rotate_key(p_caller outbox.caller, p_key uuid, p_hash bytea, p_prefix text, p_overlap interval DEFAULT '1 day'::interval) returns outbox.keys volatile
 -- function outbox.route_options(p_route outbox.routes, p_options jsonb, p_also text[] DEFAULT '{}'::text[]) returns outbox.routes volatile
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
@@ -1198,6 +1200,9 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.unhold(p_caller outbox.caller, p_held text, p_project uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 1000) returns integer volatile security definer
 -- function outbox.unhold_jobs(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.unhold_lanes(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
+-- function outbox.usage_caps(p_caller outbox.caller, p_requests bigint) returns TABLE(budget text, cap bigint, spent bigint) stable
+-- function outbox.usage_of(p_caller outbox.caller, p_since timestamp with time zone, p_until timestamp with time zone, p_group_by text DEFAULT NULL::text) returns TABLE("group" text, kind text, amount bigint) stable
+-- function outbox.usage_rows(p_team uuid, p_project uuid, p_since timestamp with time zone, p_until timestamp with time zone) returns TABLE(project_id uuid, model text, day date, kind text, amount bigint) stable
 -- function outbox.uuid7(p_at timestamp with time zone) returns uuid volatile
 -- function outbox.uuid7_floor(p_at timestamp with time zone) returns uuid immutable
 -- function outbox.uuid7_time(p_id uuid) returns timestamp with time zone immutable

@@ -81,6 +81,10 @@ select 'the unique key of a job that has ended', k.job_id
 from outbox.job_keys k
 where not exists (select from places p where p.job_id = k.job_id and p.place <> 'dead_letters')
 union all
+select 'a gathering of a job that has ended', g.job_id
+from outbox.gatherings g
+where not exists (select from places p where p.job_id = g.job_id and p.place <> 'dead_letters')
+union all
 select 'a lease with nothing in it', l.id from outbox.leases l where cardinality(l.job_ids) = 0
 """
 

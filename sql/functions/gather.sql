@@ -1,10 +1,10 @@
 -- outbox.gather(batch, last) -> how many jobs became due by it
 --
 -- The events of that range of the feed which wait for a gathering: each session's into its own, those without one
--- by adapter and platform. Under end-of-session a session that is open holds its job; whoever ends it locks it for
--- update, and what is locked so counts as ended: that is right if it commits, and costs nothing but time if not.
--- Expunged and purged events are passed by. Waits for nobody: a gathering that somebody is closing at this moment
--- raises 55P03, and the batch is placed anew.
+-- by adapter and platform. Under end-of-session a session that is open holds its job. Its row is shared until the
+-- commit, so whoever ends it sees the job; one that somebody is changing at this moment, most likely ending, counts
+-- as ended: that is never wrong by more than an early job. Expunged and purged events are passed by. Waits for
+-- nobody: a gathering that somebody is closing at this moment raises OX503, and the batch is placed anew.
 
 create or replace function outbox.gather(p_batch outbox.unplaced, p_last bigint) returns int
 language plpgsql
@@ -27,7 +27,7 @@ begin
     v_open := array(
       select s.id from outbox.sessions s
       where s.id = any (array(select g.session_id from unnest(v_groups) g)) and s.ended_at is null
-      for key share skip locked);
+      for share skip locked);
   end if;
   foreach v_group in array v_groups loop
     v_group.session_open := coalesce(v_group.session_id = any (v_open), false);

@@ -1,8 +1,8 @@
 -- outbox.hasten_gathering(session) -> how many jobs that waited for its end are due now
 --
--- Called by whoever ends the session, in the same transaction. The session is locked for update, so that `place`
--- either has committed what it gathered while the session was open, or sees that it has ended. What is gathered
--- goes on to take events until a worker closes it.
+-- Called by whoever ends the session, in the same transaction, after its row was changed: then `place` either has
+-- committed what it gathered while the session was open, or sees that it ends. What is gathered goes on to take
+-- events until a worker closes it.
 
 create or replace function outbox.hasten_gathering(p_session uuid) returns int
 language plpgsql

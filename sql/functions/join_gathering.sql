@@ -2,7 +2,8 @@
 --
 -- Puts the events of one key into its open gathering, or into a new one, with the job that will work on them. At
 -- `most` events the job is due at once and the gathering over; what is left opens the next. Nobody but `place`
--- makes gatherings, and it does so under the project's `placing` row, so looking first is enough.
+-- makes gatherings, and it does so under the project's `placing` row, so looking first is enough. One that somebody
+-- closes at this moment: OX503.
 
 create or replace function outbox.join_gathering(p_group outbox.gathered) returns int
 language plpgsql
@@ -16,7 +17,11 @@ declare
 begin
   while v_from <= cardinality(p_group.events) loop
     select * into v_open from outbox.gatherings g
-    where g.project_id = p_group.project_id and g.key = p_group.key for update nowait;
+    where g.project_id = p_group.project_id and g.key = p_group.key for update skip locked;
+    if not found and exists (select from outbox.gatherings g
+        where g.project_id = p_group.project_id and g.key = p_group.key) then
+      perform outbox.refuse(503, 'a gathering is being closed: try again');
+    end if;
     v_open.events := coalesce(v_open.events, 0);
     v_to := least(cardinality(p_group.events), v_from + greatest(p_group.most - v_open.events, 1) - 1);
     v_full := v_open.events + v_to - v_from + 1 >= p_group.most;

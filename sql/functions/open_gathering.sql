@@ -16,8 +16,8 @@ declare
   v_made outbox.gatherings;
 begin
   insert into outbox.gatherings (project_id, key, job_id, session_id, events, opened_at)
-  values (p_group.project_id, p_group.key, outbox.uuid7(p_group.now), p_group.session_id, p_to - p_from + 1,
-    p_group.ats[p_from])
+  values (p_group.project_id, p_group.key, outbox.uuid7(p_group.now + p_from * interval '1 us'), p_group.session_id,
+    p_to - p_from + 1, p_group.ats[p_from])
   returning * into v_made;
   insert into outbox.jobs (id, team_id, project_id, event_id, queue_id, max_attempts, run_at, deadline, session_id)
   values (v_made.job_id, p_group.team_id, p_group.project_id, p_group.events[p_from], p_group.queue_id,

@@ -53,6 +53,12 @@ begin
   insert into outbox.expiries select v_now + m.i * interval '1 min', m.id from made m where m.i <= n;
   insert into outbox.checkpoints
   select m.id, null, '1', v_now from made m where m.i between 3 * n + 1 and 4 * n;
+  insert into outbox.sessions (id, team_id, project_id, content_session_id, started_at, created_at,
+    updated_at)
+  select m.id, v_team, m.project_id, 'filler' || m.i, v_now, v_now, v_now from made m where m.i <= n;
+  insert into outbox.gatherings (project_id, key, job_id, session_id, events, opened_at)
+  select m.project_id, m.id::text, m.id, m.id, 1, v_now from made m where m.i between 2 * n + 1 and 3 * n;
+  insert into outbox.members select m.id, m.event_id, m.i from made m where m.i between 2 * n + 1 and 3 * n;
   insert into outbox.pending (project_id, event_id, at, bytes, type)
   select m.project_id, m.id, v_now, 2, 'filler' from made m where m.i <= n;
   insert into outbox.feed (project_id, seq, sequenced_at, event_id, bytes, type)

@@ -13,7 +13,7 @@ from tests.engine import Engine
 
 LISTED = (
     *("events", "jobs", "ready", "later", "attempts", "dead_letters", "lanes", "pending", "feed"),
-    *("event_keys", "job_keys", "expiries", "checkpoints"),
+    *("event_keys", "job_keys", "expiries", "checkpoints", "gatherings", "members", "sessions"),
 )
 """Tables that grow with the work. Those that do not (queues, workers, leases, …) may be read whole."""
 

@@ -11,6 +11,7 @@ from tests.engine import EVERYWHERE, Engine, Tenant, result
 from tests.plans import data
 from tests.plans.explain import Explained, faults
 from tests.proofs import proves
+from tests.sql import memory
 
 ASKED = 20
 """How many things each call is about."""
@@ -51,6 +52,11 @@ class Busy:
         spot = f"({self.engine.queue('mine')},{self.tenant.lane},0,-infinity,{ASKED})"
         return self.engine.claim(self.worker, ASKED, [spot])
 
+    def forget_unplaced(self) -> None:
+        """What earlier calls, rolled back, have left to number and to place."""
+        for table in ("pending", "unplaced"):
+            self.engine.do(f"delete from outbox.{table} where project_id = %s", self.tenant.project)
+
     def keyed(self) -> list[UUID]:
         events = [self.engine.publish(self.tenant, ordering_key=str(uuid4())) for _ in range(ASKED)]
         return [self.engine.jobs_of(event)[0] for event in events]
@@ -88,6 +94,63 @@ def placing(b: Busy) -> tuple[Any, ...]:
     b.keyed()
     b.engine.sequence(b.tenant)
     return "select * from outbox.place(%s)", b.tenant.project
+
+
+def gathering(policy: str) -> Call:
+    """Half of the events join what others have opened."""
+
+    def call(b: Busy) -> tuple[Any, ...]:
+        memory.policy(b.engine, b.tenant, policy)
+        b.forget_unplaced()
+        sessions = [memory.session(b.engine, b.tenant, str(uuid4())) for _ in range(ASKED // 2)]
+        for each in sessions:
+            b.engine.publish(b.tenant, session=each)
+        memory.place(b.engine, b.tenant)
+        for _ in range(2):
+            for each in sessions:
+                b.engine.publish(b.tenant, session=each)
+        b.engine.sequence(b.tenant)
+        memory.policy(b.engine, b.tenant, "off")
+        return "select * from outbox.place(%s)", b.tenant.project
+
+    return call
+
+
+def gathered(statement: str) -> Call:
+    """About the gathering of a session; %s: its job, or else the session."""
+
+    def call(b: Busy) -> tuple[Any, ...]:
+        memory.policy(b.engine, b.tenant, "end-of-session")
+        b.forget_unplaced()
+        mine = memory.session(b.engine, b.tenant)
+        b.engine.publish(b.tenant, session=mine)
+        memory.place(b.engine, b.tenant)
+        memory.policy(b.engine, b.tenant, "off")
+        job = b.engine.one("select job_id from outbox.gatherings where session_id = %s", mine)
+        return statement, mine if "hasten" in statement else job
+
+    return call
+
+
+def linking(b: Busy) -> tuple[Any, ...]:
+    content = str(uuid4())
+    memory.session(b.engine, b.tenant, content)
+    event = Jsonb({"eventType": "thing.done", "contentSessionId": content})
+    return "select * from outbox.publish_many(%s::jsonb[], %s)", [event] * ASKED, b.tenant.project
+
+
+def generating(b: Busy) -> tuple[Any, ...]:
+    """In a project of its own, as the policy stays."""
+    other = b.engine.rows("select id, team_id, number from outbox.projects order by number limit 1 offset 1")[
+        0
+    ]
+    tenant = Tenant(team=other["team_id"], project=other["id"], lane=other["number"])
+    memory.policy(b.engine, tenant, "per-event", skipTools=["none"])
+    return (
+        "select * from outbox.publish_many(%s::jsonb[], %s)",
+        [Jsonb({"eventType": "a"})] * ASKED,
+        tenant.project,
+    )
 
 
 def reaping(b: Busy) -> tuple[Any, ...]:
@@ -167,6 +230,12 @@ HOT: dict[str, Call] = {
     ),
     "sequence": lambda b: ("select * from outbox.sequence(%s, %s)", [b.tenant.project], ASKED),
     "place": placing,
+    "place gathered": gathering("debounce"),
+    "place held": gathering("end-of-session"),
+    "close_gathering": gathered("select outbox.close_gathering(%s)"),
+    "hasten_gathering": gathered("select outbox.hasten_gathering(%s)"),
+    "publish linked": linking,
+    "publish generating": generating,
     "look": lambda b: ("select * from outbox.look(%s, null, null, %s)", b.worker, ASKED),
     "claim": lambda b: ("select * from outbox.claim(%s, %s)", b.worker, ASKED),
     "claim hinted": lambda b: (
