@@ -126,7 +126,9 @@ class Problems:
         if isinstance(error, Broken):
             log.error("request broke", request_id=exchange.request_id, exc_info=error)
         if not exchange.status:
-            await send_reply(problems.reply(exchange.request_id, error), exchange.method, send)
+            operation = getattr(exchange, "operation", None)
+            legacy = operation.legacy if operation is not None else {}
+            await send_reply(problems.reply(exchange.request_id, error, legacy), exchange.method, send)
 
     def _count(self, exchange: Exchange) -> None:
         route = exchange.template or _UNKNOWN

@@ -112,6 +112,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     raw: bool = False
     """Its handler judges `Accept` and gets the body's bytes: a protocol with words of its own for both."""
     open_when_draining: bool = False
+    legacy: Mapping[str, object] = {}
+    """Members that its clients look for in a reply whose status is 500 or more; they win over the usual."""
     summary: str = ""
     """For `/openapi.json`, as are the next four: one line, else the first of the handler's docstring."""
     shape: Any = None

@@ -1,6 +1,7 @@
 """Errors as problem documents (RFC 9457), with the members that older clients read."""
 
 import random
+from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -25,9 +26,11 @@ _CHALLENGE: Header = (b"www-authenticate", b'Bearer realm="outboxd"')
 _CONSTANT = "Internal server error"
 _DRAINING = timedelta(seconds=5)
 _SECOND = timedelta(seconds=1)
+_NONE: Mapping[str, object] = {}
 
 
-def reply(request_id: str, error: Error) -> Reply:
+def reply(request_id: str, error: Error, legacy: Mapping[str, object] = _NONE) -> Reply:
+    """`legacy`: what clients of an older server look for in the reply when the fault is ours."""
     wait = _retry_in(error)
     body = {
         "type": f"urn:outboxd:error:{error.code}",
@@ -41,6 +44,8 @@ def reply(request_id: str, error: Error) -> Reply:
     }
     if wait is not None:
         body["retryAfterMs"] = round(wait / timedelta(milliseconds=1))
+    if error.status >= 500:
+        body |= legacy
     return Reply(error.status, _ENCODER.encode(body), tuple(_headers(error, wait)))
 
 

@@ -72,11 +72,16 @@ async def one(exchange: Exchange) -> Reply:
     """POST /v1/events: 201 after COMMIT, also for a duplicate."""
     flags = _flags(exchange)
     incoming = await wire.incoming(exchange, exchange.body, watched=flags.wait, generate=flags.generate)
+    return x.json(await accepted(exchange, incoming, wait=flags.wait), 201)
+
+
+async def accepted(exchange: Exchange, incoming: Incoming, *, wait: bool = False) -> Published:
+    """Stores one event and tells, after COMMIT, what became of it. Raises what refuses it."""
     [outcome] = await _stored(exchange, [incoming])
     if outcome.status != 201:
         raise outcome.refusal()
-    [published] = await _published(exchange, [_Item(incoming, outcome)], wait=flags.wait)
-    return x.json(published, 201)
+    [published] = await _published(exchange, [_Item(incoming, outcome)], wait=wait)
+    return published
 
 
 async def batch(exchange: Exchange) -> Reply:

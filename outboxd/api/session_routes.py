@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from outboxd.api import sessions
+from outboxd.api import compat, sessions
 from outboxd.api.exchange import Operation
+from outboxd.model.compat import Queued, Summarizing
 from outboxd.model.sessions import SessionEnded, SessionPage, SessionReply
 
 _EITHER = ("memories:read", "sessions:write")
@@ -40,6 +41,30 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
             query=sessions.LIST_QUERY,
             answers={200: SessionPage},
             refuses=(404,),
+        )
+    },
+    "/api/sessions/observations": {
+        "POST": Operation(
+            handler=compat.observation,
+            scopes=("events:write",),
+            body=compat.TOOL_USED,
+            tolerant=True,
+            publishes=True,
+            legacy={"stored": False, "reason": "internal_error"},
+            answers={200: Queued},
+            refuses=(409,),
+        )
+    },
+    "/api/sessions/summarize": {
+        "POST": Operation(
+            handler=compat.summarize,
+            scopes=("sessions:write",),
+            body=compat.TURN_ENDED,
+            tolerant=True,
+            publishes=True,
+            legacy={"status": "error", "reason": "internal_error"},
+            answers={200: Summarizing, 404: Summarizing},
+            refuses=(409,),
         )
     },
 }
