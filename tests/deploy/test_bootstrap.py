@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -258,6 +258,15 @@ def test_the_lock_is_names_versions_and_hashes_and_nothing_else() -> None:
         assert entry.fullmatch(line) or digest.fullmatch(line), line
 
 
+def grouped(groups: dict[str, list[str | dict[str, str]]], name: str) -> Iterator[str]:
+    """The requirements of a group, and of those that it includes."""
+    for each in groups[name]:
+        if isinstance(each, str):
+            yield each
+        else:
+            yield from grouped(groups, each["include-group"])
+
+
 def test_the_lock_has_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
@@ -265,7 +274,7 @@ def test_the_lock_has_what_the_project_asks_for() -> None:
         *project["project"]["dependencies"],
         *extras["fast"],
         *extras["embedded"],
-        *project["dependency-groups"]["dev"],
+        *grouped(project["dependency-groups"], "dev"),
         *project["build-system"]["requires"],
     ]
     have = locked()
