@@ -83,6 +83,17 @@ def test_a_field_that_never_closes_ends_at_the_next_tag() -> None:
     )
 
 
+def test_a_block_ends_where_another_starts_before_it_closed() -> None:
+    assert only("<observation><title>cut</title>" + block("<title>whole</title>")).title == "whole"
+    with pytest.raises(Truncated):
+        observed("<observation><title>cut</title><summary></observation>", "length")
+
+
+def test_an_item_that_never_closes_ends_at_the_next() -> None:
+    found = only(block("<facts><fact>a<fact>b</fact><fact>c</facts><title>x</title>"))
+    assert (found.facts, found.title) == (("a", "b", "c"), "x")
+
+
 def test_an_answer_may_quote_the_tags() -> None:
     assert only(reply("sloppy_quotes")) == Observation(
         type="bugfix",

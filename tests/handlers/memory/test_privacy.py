@@ -39,6 +39,9 @@ SPANS: list[tuple[str, str, int]] = [
     ("<private\u00a0x>y</private>z", "z", 1),
     # Half a tag, a span, the other half: its closing tag was a stray one by then, so the rest goes.
     ("<pri<private>x</private>vate>y</private>z", "", 2),
+    ("a<pri<private></private>vate>x</pri<private></private>vate>b", "ab", 3),
+    # As deep as nobody writes by accident: the rest goes.
+    ("a<pri" + "</pri" * 9 + "</private>" + "vate>" * 10 + "x", "a<pri" + "</pri" * 6, 1),
     ("a<system-reminder>x</system-reminder>b", "a<system-reminder>x</system-reminder>b", 0),
 ]
 
@@ -227,10 +230,11 @@ def test_no_private_byte_survives_in_a_document(value: Any, ascii_only: bool) ->
         "<pri" * 150_000 + "<private></private>" + "vate>" * 150_000,
         "<pri<private></private>vate></private>" * 30_000,
         "<" * 1_000_000,
+        "<pri" + "</pri" * 100_000 + "</private>" + "vate>" * 100_001,
         "<private>" * 50_000 + "</private>" * 50_000,
         "<system-reminder><private></system-reminder>" * 30_000,
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_no_text_takes_longer_than_in_proportion_to_its_length(text: str) -> None:
     # What takes the square of its length takes hours for these.

@@ -147,8 +147,9 @@ def test_a_payload_is_cut_as_a_whole(most: int) -> None:
 
 
 def test_a_secret_is_found_before_it_is_cut_in_half() -> None:
-    text = "y" * 2_780 + " AKIAIOSFODNN7EXAMPLE " + "z" * 5_000
-    assert "AKIA" not in shown.payload(msgspec.json.encode(text), REDACTOR).text
+    for head in range(2_750, 2_790):
+        text = "y" * head + " AKIAIOSFODNN7EXAMPLE " + "z" * 5_000
+        assert "AKI" not in shown.payload(msgspec.json.encode(text), REDACTOR).text
 
 
 def test_control_characters_are_dropped() -> None:
