@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -16,13 +15,13 @@ from mcp_types import TextContent
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from outboxd.api import mcp, server
+from outboxd.api import mcp
 from outboxd.db.pool import Database
 from outboxd.mcp import messages
 from outboxd.store import tenants
 from tests import seed
+from tests.api.listening import listening
 from tests.api.served import Served, problem, serving
-from tests.waiting import until
 
 Conn = AsyncConnection[DictRow]
 BOTH = {"accept": "application/json, text/event-stream"}
@@ -213,20 +212,6 @@ async def test_projects_are_those_that_the_key_sees(db: Database, conn: Conn, ac
             assert (failed, json.loads(text)) == (False, {"projects": seen})
 
 
-@asynccontextmanager
-async def listening(db: Database, **settings: str) -> AsyncIterator[tuple[Served, str, server.Server]]:
-    """On a socket, since a stream only ends there as it does."""
-    async with serving(db, **settings) as served:
-        running = server.Server(server.serving(served.app, served.config, port=0))
-        task = asyncio.create_task(running.serve())
-        await until(lambda: running.started)
-        try:
-            yield served, f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}{PATH}", running
-        finally:
-            running.should_exit = True
-            await task
-
-
 STREAM = {"accept": "text/event-stream"}
 
 
@@ -237,15 +222,18 @@ async def test_a_stream_is_kept_alive_until_its_age() -> None:
 
 
 async def test_a_stream_begins_at_once_and_is_no_request_in_flight(db: Database, acme: seed.Tenant) -> None:
-    async with listening(db, MAX_REQUESTS="1") as (_, url, _), httpx.AsyncClient() as client:
+    async with listening(db, MAX_REQUESTS="1") as at, httpx.AsyncClient() as client:
         client.headers["authorization"] = f"Bearer {acme.key}"
-        async with client.stream("GET", url, headers=STREAM) as stream:
+        async with client.stream("GET", at.url + PATH, headers=STREAM) as stream:
             assert (stream.status_code, stream.headers["content-type"]) == (200, "text/event-stream")
             assert await anext(stream.aiter_bytes()) == b":\n"
-            assert (await client.post(url, json=PING, headers=BOTH)).status_code == 200
-        head = await client.head(url, headers=STREAM)
+            assert (await client.post(at.url + PATH, json=PING, headers=BOTH)).status_code == 200
+        head = await client.head(at.url + PATH, headers=STREAM)
         assert (head.status_code, head.content) == (200, b"")
-        assert refusal(await client.get(url, headers={"accept": "application/json"})) == (406, -32600)
+        assert refusal(await client.get(at.url + PATH, headers={"accept": "application/json"})) == (
+            406,
+            -32600,
+        )
 
 
 async def test_streams_are_bounded_for_a_key_and_for_the_process(
@@ -253,10 +241,10 @@ async def test_streams_are_bounded_for_a_key_and_for_the_process(
 ) -> None:
     _, second = await seed.key(conn, acme.team, "*")
     _, third = await seed.key(conn, acme.team, "*")
-    async with listening(db, STREAMS="2", STREAMS_PER_KEY="1") as (_, url, _), httpx.AsyncClient() as client:
+    async with listening(db, STREAMS="2", STREAMS_PER_KEY="1") as at, httpx.AsyncClient() as client:
 
         def stream(key: str) -> Any:
-            return client.stream("GET", url, headers={**STREAM, "authorization": f"Bearer {key}"})
+            return client.stream("GET", at.url + PATH, headers={**STREAM, "authorization": f"Bearer {key}"})
 
         async with stream(acme.key) as first:
             assert first.status_code == 200
@@ -272,21 +260,21 @@ async def test_streams_are_bounded_for_a_key_and_for_the_process(
 
 
 async def test_a_stream_ends_when_the_process_drains(db: Database, acme: seed.Tenant) -> None:
-    async with listening(db) as (served, url, running), httpx.AsyncClient() as client:
+    async with listening(db) as at, httpx.AsyncClient() as client:
         headers = {**STREAM, "authorization": f"Bearer {acme.key}"}
-        async with client.stream("GET", url, headers=headers) as stream, asyncio.timeout(5):
-            served.ready.draining = True
-            running.should_exit = True
+        async with client.stream("GET", at.url + PATH, headers=headers) as stream, asyncio.timeout(5):
+            at.served.ready.draining = True
+            at.server.should_exit = True
             assert b"".join([each async for each in stream.aiter_bytes()]) == b":\n"
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 async def test_the_official_client_is_content(db: Database, acme: seed.Tenant, mode: str) -> None:
-    async with listening(db) as (_, url, _):
+    async with listening(db) as at:
         key = {"authorization": f"Bearer {acme.key}"}
         async with (
             httpx2.AsyncClient(headers=key) as http,
-            McpClient(streamable_http_client(url, http_client=http), mode=mode) as client,
+            McpClient(streamable_http_client(at.url + PATH, http_client=http), mode=mode) as client,
         ):
             listed = {tool.name for tool in (await client.list_tools()).tools}
             found = await client.call_tool("projects", {})
