@@ -14,6 +14,12 @@ NAMES = {
     "/v1/projects/{id}/jobs": "project",
     "/v1/endpoints/{id}": "endpoint",
     "/v1/endpoints/{id}/secret": "endpoint",
+    "/v1/sessions/{id}": "session",
+    "/v1/sessions/{id}/end": "session",
+    "/v1/teams/{id}": "team",
+    "/v1/projects/{id}": "project",
+    "/v1/keys/{id}": "key",
+    "/v1/keys/{id}/rotate": "key",
 }
 """Path → what its first `{…}` names."""
 
@@ -26,6 +32,15 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/jobs/{id}/cancel"): {"reason": "because"},
     ("POST", "/v1/endpoints"): {"url": "https://x.test/b"},
     ("PATCH", "/v1/endpoints/{id}"): {"description": "b"},
+    ("POST", "/v1/sessions/start"): {"platformSource": "claude", "metadata": {}},
+    ("POST", "/api/sessions/observations"): {"contentSessionId": "b", "tool_name": "Bash"},
+    ("POST", "/api/sessions/summarize"): {"contentSessionId": "b"},
+    ("POST", "/v1/teams"): {"name": "b"},
+    ("PATCH", "/v1/teams/{id}"): {"metadata": {"b": 1}},
+    ("POST", "/v1/projects"): {"name": "another"},
+    ("PATCH", "/v1/projects/{id}"): {"metadata": {"b": 1}},
+    ("POST", "/v1/keys"): {"label": "b"},
+    ("POST", "/v1/keys/{id}/rotate"): {"overlapSeconds": 60},
     ("POST", "/v1/mcp"): {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "projects"}},
 }
 """A body that the route accepts, without ids."""
@@ -39,5 +54,8 @@ ENDLESS: frozenset[tuple[str, str]] = frozenset({("GET", "/v1/mcp")})
 TAKES_AWAY: frozenset[str] = frozenset()
 """Paths that take away too, by whatever method."""
 
-REFUSED_TO_OWNERS: dict[tuple[str, str], int] = {}
-"""What is refused even to a key of the project that may do everything, and how."""
+OF_TEAMS = frozenset({("PATCH", "/v1/teams/{id}"), ("POST", "/v1/projects")})
+"""What a key of the team may and one of a project may not."""
+
+REFUSED_TO_OWNERS: dict[tuple[str, str], int] = {("POST", "/v1/teams"): 403}
+"""What is refused even to a key that may do everything, and how."""

@@ -181,16 +181,16 @@ async def test_a_key_is_really_asked_for(db: Database, conn: Conn) -> None:
         side = await world.tenant(conn, served, "mine")
         for n, (template, method) in enumerate(_guarded()):
             path = slots.filled(template, dict.fromkeys(slots.named(template), world.NOWHERE))
+            scopes = {scope for scope in ROUTES[template][method].scopes if scope.endswith(":read")}
             async with from_address(served, n) as http:
                 none = await http.request(method, path)
                 wrong = await http.request(method, path, headers={"x-api-key": "obx_" + "A" * 43})
-                reads = await http.request(method, path, headers={"x-api-key": side.reads})
-            assert (401, "Unauthorized") == (none.status_code, none.json()["error"]), path
-            assert 'Bearer realm="outboxd"' == none.headers["www-authenticate"]
-            assert (403, "Forbidden") == (wrong.status_code, wrong.json()["error"]), path
-            scopes = ROUTES[template][method].scopes
-            if scopes and not {scope for scope in scopes if scope.endswith(":read")}:
-                assert (403, "InsufficientScope") == (reads.status_code, reads.json()["error"]), path
+                assert (401, "Unauthorized") == (none.status_code, none.json()["error"]), path
+                assert 'Bearer realm="outboxd"' == none.headers["www-authenticate"]
+                assert (403, "Forbidden") == (wrong.status_code, wrong.json()["error"]), path
+                if ROUTES[template][method].scopes and not scopes:
+                    reads = await http.request(method, path, headers={"x-api-key": side.reads})
+                    assert (403, "InsufficientScope") == (reads.status_code, reads.json()["error"]), path
 
 
 def _guarded() -> Iterator[tuple[str, str]]:

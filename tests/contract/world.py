@@ -89,6 +89,19 @@ async def _event(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dic
     return {"event": told["event"]["id"], "job": told["jobs"][0]["id"]}
 
 
+async def _session(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
+    told = await _told(
+        http,
+        "/v1/sessions/start",
+        externalSessionId=mark,
+        contentSessionId=mark,
+        agentId=mark,
+        agentType=mark,
+        metadata={mark: mark},
+    )
+    return {"session": told["session"]["id"]}
+
+
 async def _endpoint(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
     told = await _told(
         http,
@@ -108,5 +121,5 @@ async def _told(http: httpx.AsyncClient, path: str, **body: Any) -> Any:
     return reply.json()
 
 
-MAKERS = (_event, _endpoint)
+MAKERS = (_session, _event, _endpoint)
 """In the order in which one needs the other; each gives the ids of what it made, by their kind."""
