@@ -9,6 +9,7 @@
     │   ├── LoopDetected         400
     │   ├── Blocked              400 an address that must not be dialled
     │   ├── Unauthorized         401
+    │   ├── QuotaExceeded        402, with what was used and the cap
     │   ├── Forbidden            403
     │   ├── InsufficientScope    403, with the scopes that would do
     │   ├── OriginNotAllowed     403
@@ -132,6 +133,10 @@ class Blocked(Refused, code="ValidationError"):
 
 
 class Unauthorized(Refused, status=401): ...
+
+
+class QuotaExceeded(Refused, status=402, code="quota_exceeded"):
+    """Members `used` and `cap`: requests of the month."""
 
 
 class Forbidden(Refused, status=403): ...
@@ -261,7 +266,7 @@ class InUse(Error):
 
 # The first class of a status is the one it means when nothing more is known.
 _ANSWERS: tuple[type[Error], ...] = (
-    BadRequest, Invalid, BadJson, InvalidCursor, LoopDetected, Unauthorized, Forbidden,
+    BadRequest, Invalid, BadJson, InvalidCursor, LoopDetected, Unauthorized, QuotaExceeded, Forbidden,
     InsufficientScope, OriginNotAllowed, NotFound, MethodNotAllowed, NotAcceptable, RequestTimeout,
     Conflict, IdempotencyConflict, ProjectArchived, LimitReached, LeaseLost, PreconditionFailed,
     TooLarge, UriTooLong, UnsupportedMediaType, IdempotencyMismatch, HeadersTooLarge, RateLimited,

@@ -980,6 +980,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.claim_live(p_rows outbox.ready[], p_now timestamp with time zone) returns outbox.ready[] volatile
 -- function outbox.claim_over(p_rows outbox.ready[], p_now timestamp with time zone) returns outbox.settling[] volatile
 -- function outbox.claim_ready(p_spots outbox.spot[], p_limit integer, p_now timestamp with time zone) returns outbox.ready[] volatile
+-- function outbox.claim_replies(p_claims jsonb) returns TABLE(n integer, state text, status integer, reply jsonb) volatile
 -- function outbox.claim_room(p_worker outbox.workers, p_spots outbox.spot[], p_now timestamp with time zone) returns outbox.spot[] volatile
 -- function outbox.claims_from(p_worker outbox.workers, p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable
 -- function outbox.clear_job(p_jobs uuid[]) returns void volatile
@@ -1047,6 +1048,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.job_state(p_job uuid) returns TABLE(state text, place text, queue_id integer, run_at timestamp with time zone, lane bigint, attempt integer, no integer, series integer, held text, lease_id uuid, worker_id uuid, since timestamp with time zone, outcome text, class text) stable
 -- function outbox.jobs_in(p_states text[], p_ids uuid[]) returns TABLE(job_id uuid, state text, class text, failed_at timestamp with time zone) stable
 -- function outbox.join_gathering(p_group outbox.gathered) returns integer volatile
+-- function outbox.keep_reply(p_claim jsonb, p_status integer, p_reply jsonb, p_lives interval) returns void volatile
 -- function outbox.key_revoked(p_key uuid) returns boolean stable
 -- function outbox.lanes_of(p_jobs uuid[]) returns bigint[] volatile
 -- function outbox.lease_items(p_lease uuid, p_jobs uuid[], p_outcome text, p_class text) returns outbox.settling[] volatile

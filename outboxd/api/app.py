@@ -15,6 +15,7 @@ from outboxd.api.edge import Gate, Problems, RequestIds, SecurityHeaders, Traces
 from outboxd.api.exchange import Api, Readiness, Refresh, nothing
 from outboxd.api.flows import Flows
 from outboxd.api.keyring import KeyRing
+from outboxd.api.limits import Quota, Quotas, Rates
 from outboxd.api.privacy import Privacy
 from outboxd.api.routes import ROUTES
 from outboxd.api.waits import Waits
@@ -23,11 +24,12 @@ from outboxd.db.pool import Database
 from outboxd.egress import Egress
 from outboxd.handlers.memory import redaction
 from outboxd.loops.ingest import Ingest
+from outboxd.loops.requests import Requests
 from outboxd.loops.wakes import Wakes
 
 EVERYWHERE = (RequestIds, Traces, SecurityHeaders, Problems, Cors, Gate)
 """Outermost first. Behind them: path and method, which is Starlette's router and `doors`, then …"""
-BEHIND_THE_PATH = (Keys, Scopes, Bodies)
+BEHIND_THE_PATH = (Keys, Rates, Quotas, Scopes, Bodies)
 
 
 def build(
@@ -38,9 +40,11 @@ def build(
     ingest: Ingest,
     wakes: Wakes,
     readiness: Readiness,
+    requests: Requests | None = None,
     refresh: Refresh = nothing,
 ) -> Starlette:
-    """The app; whoever serves it runs `ingest` beside it."""
+    """The app; whoever serves it runs `ingest` and `requests` beside it."""
+    requests = requests or Requests(db)
     api = Api(
         config=config,
         db=db,
@@ -51,12 +55,18 @@ def build(
         keys=KeyRing(db),
         waits=Waits(db, wakes, readiness),
         backlogs=Backlogs(db, config.max_live_jobs),
+        requests=requests,
+        quotas=Quota(db, requests, config.monthly_request_cap),
         privacy=Privacy(db, redaction.read(config.redact_file)),
         flows=Flows(readiness, config.streams, config.streams_per_key),
         started=time.monotonic(),
         refresh=refresh,
     )
     wakes.on_key(api.keys.drop)
+    return _layered(api)
+
+
+def _layered(api: Api) -> Starlette:
     inside: ASGIApp = handle
     for layer in reversed(BEHIND_THE_PATH):
         inside = layer(inside)

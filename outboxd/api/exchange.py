@@ -18,12 +18,14 @@ from outboxd.config import Config
 from outboxd.db.pool import Database
 from outboxd.egress import Egress
 from outboxd.loops.ingest import Ingest
+from outboxd.loops.requests import Requests
 from outboxd.loops.wakes import Wakes
 from outboxd.model import Caller
 from outboxd.store.keys import Found
 
 if TYPE_CHECKING:
     from outboxd.api.flows import Flows
+    from outboxd.api.limits import Quota
 
 Header = tuple[bytes, bytes]
 
@@ -64,6 +66,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     waits: Waits
     privacy: Privacy
     backlogs: Backlogs
+    requests: Requests
+    quotas: "Quota"
     flows: "Flows"
     started: float
     """`time.monotonic()` at the start."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 from uuid import UUID
@@ -10,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from outboxd.api import exchange as x
-from outboxd.api import job_views, problems, wire
+from outboxd.api import job_views, limits, problems, wire
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.json_checks import invalid
 from outboxd.api.queries import flag
@@ -129,7 +130,9 @@ async def _read(exchange: Exchange, item: Raw, n: int, flags: _Flags) -> Incomin
 
 
 async def _stored(exchange: Exchange, unit: list[Incoming]) -> list[Outcome]:
-    await exchange.api.backlogs.admit({event.project_id for event in unit})
+    costs = Counter(event.project_id for event in unit)
+    await limits.take_events(exchange, costs)
+    await exchange.api.backlogs.admit(set(costs))
     return await exchange.api.ingest.publish(unit)
 
 

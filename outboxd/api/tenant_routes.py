@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from outboxd.api import keys, tenants
+from outboxd.api import keys, tenants, usage
 from outboxd.api.exchange import Operation
 from outboxd.model.keys import Connect, KeyMade, KeyPage, KeyReply, KeyRevoked, TeamMade
 from outboxd.model.tenants import ProjectPage, ProjectReply, TeamPage, TeamReply
+from outboxd.model.usage import Usage
 
 _KEYS = (keys.SCOPE,)
 _READ = ("memories:read",)
@@ -95,5 +96,10 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     },
     "/v1/connect": {
         "GET": Operation(handler=keys.connect, scopes=_READ, tolerant=True, answers={200: Connect})
+    },
+    "/v1/usage": {
+        "GET": Operation(
+            handler=usage.show, scopes=_READ, tolerant=True, query=usage.QUERY, answers={200: Usage}
+        )
     },
 }

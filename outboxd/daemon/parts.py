@@ -22,6 +22,7 @@ from outboxd.loops.chores import chores
 from outboxd.loops.ingest import Ingest
 from outboxd.loops.notifier import Notifier
 from outboxd.loops.poll import Poll
+from outboxd.loops.requests import Requests
 from outboxd.loops.sequencer import Sequencer
 from outboxd.loops.sweeper import Sweeper
 from outboxd.loops.wakes import Wakes
@@ -44,6 +45,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     notifier: Notifier
     wakes: Wakes
     ingest: Ingest
+    requests: Requests
     sequencer: Sequencer
     sweeper: Sweeper
 
@@ -60,6 +62,7 @@ async def built(config: Config) -> AsyncIterator[Parts]:
     wakes = Wakes(notifier.tell)
     listener.subscribe(wakes.heard)
     async with pool(config, dsn) as db, Egress.open(config) as egress, providers.opened(config) as models:
+        requests = Requests(db)
         yield Parts(
             config=config,
             dsn=dsn,
@@ -77,8 +80,9 @@ async def built(config: Config) -> AsyncIterator[Parts]:
                 queue_bytes=config.ingest_queue_bytes,
                 drain=config.drain,
             ),
+            requests=requests,
             sequencer=Sequencer(db, wakes),
-            sweeper=Sweeper(db, chores(db, wakes, config, direct)),
+            sweeper=Sweeper(db, chores(db, wakes, config, direct, requests)),
         )
 
 

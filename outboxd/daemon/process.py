@@ -97,6 +97,7 @@ class Process:
             for server in self._servers:
                 server.should_exit = True
             await asyncio.gather(*fronts)
+            await made.requests.flush()
             for task in background:
                 task.cancel()
 
@@ -161,6 +162,7 @@ class Process:
                 egress=made.egress,
                 ingest=made.ingest,
                 wakes=made.wakes,
+                requests=made.requests,
                 readiness=ready,
                 refresh=shared.refresh,
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -14,10 +15,11 @@ from outboxd.db import faults
 from outboxd.db.link import Link, reachable
 from outboxd.db.pool import Database
 from outboxd.loops.partitions import Partitions
+from outboxd.loops.requests import ROWS, Requests
 from outboxd.loops.sweeper import Chore
 from outboxd.loops.wakes import Wakes
 from outboxd.store import chores as store
-from outboxd.store import jobs, queues, sessions
+from outboxd.store import gatherings, idempotency, jobs, queues, rates, sessions
 from outboxd.store.queues import Conn
 
 log = structlog.get_logger()
@@ -25,6 +27,7 @@ log = structlog.get_logger()
 _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
 _TEN_MINUTES = timedelta(minutes=10)
+_TEN_SECONDS = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=30)
 """Of a statement of upkeep."""
 _REAPED = 20
@@ -37,8 +40,11 @@ _VACUUM = timedelta(minutes=10)
 _HOT = ("ready", "later", "leases", "lanes", "pending")
 
 
-def chores(db: Database, wakes: Wakes, config: Config, direct: str) -> tuple[Chore, ...]:
+def chores(
+    db: Database, wakes: Wakes, config: Config, direct: str, requests: Requests | None = None
+) -> tuple[Chore, ...]:
     """All that a process does, whatever its role. `direct` is the DSN past any pooler."""
+    metering = requests or Requests(db)
     upkeep = Upkeep(db, wakes, config, direct)
     partitions = Partitions(direct, config)
     return (
@@ -49,6 +55,9 @@ def chores(db: Database, wakes: Wakes, config: Config, direct: str) -> tuple[Cho
         Chore(name="retention", interval=_TEN_MINUTES, once=upkeep.retention, full=_EXPIRED),
         Chore(name="partitions_make", interval=_TEN_MINUTES, once=partitions.make),
         Chore(name="partitions_drop", interval=_TEN_MINUTES, once=partitions.drop, limit=_TEN_MINUTES),
+        Chore(
+            name="usage", interval=_TEN_SECONDS, once=partial(metering.sum_up, config.usage_days), full=ROWS
+        ),
         Chore(name="vacuum", interval=_MINUTE, once=upkeep.vacuum, limit=_VACUUM),
     )
 
@@ -86,10 +95,12 @@ class Upkeep:
         return sum(each.n for each in due)
 
     async def expire(self) -> int:
-        """Ends what nobody may start any more, and drops keys that no longer count."""
+        """Ends what nobody may start any more, and drops keys and replies that no longer count."""
         ended = await self._run(lambda conn: jobs.expire(conn, _EXPIRED))
         forgotten = await self._run(lambda conn: store.forget_event_keys(conn, _KEYS))
-        return _KEYS if ended >= _EXPIRED else max(ended, forgotten)
+        replies = await self._run(lambda conn: idempotency.forget(conn, _KEYS))
+        members = await self._run(lambda conn: gatherings.forget(conn, _KEYS))
+        return _KEYS if ended >= _EXPIRED else max(ended, forgotten, replies, members)
 
     async def sessions_idle(self) -> int:
         """Ends sessions that have gone quiet, also those that went on after an end."""
@@ -101,10 +112,11 @@ class Upkeep:
         return len(ended)
 
     async def retention(self) -> int:
-        """Lets old dead letters go, and rows of workers that died."""
+        """Lets old dead letters go, rows of workers that died, and windows that nobody fills any more."""
         purged = await self._run(lambda conn: store.purge_dead(conn, self._dead_days, _EXPIRED))
         gone = await self._run(lambda conn: store.forget_workers(conn, _WORKERS_KEPT, _EXPIRED))
-        return max(purged, gone)
+        shut = await self._run(lambda conn: rates.forget(conn, _KEYS))
+        return max(purged, gone, shut)
 
     async def vacuum(self) -> int:
         """Sweeps hot tables between the turns of autovacuum, unless a snapshot makes it pointless."""

@@ -68,6 +68,9 @@ HTTP_REQUEST_SECONDS = _seconds("http_request_seconds", "From request to answer.
 HTTP_IN_FLIGHT = _gauge("http_in_flight", "Requests being answered.")
 HTTP_REFUSED_TOTAL = _counter("http_refused_total", "Requests refused before their route.", "reason")
 STREAMS_OPEN = _gauge("streams_open", "Replies that go on, such as event streams.")
+LIMITS_NOT_ASKED_TOTAL = _counter(
+    "limits_not_asked_total", "Requests let through since a limit could not be asked.", "limit"
+)
 AUTH_CACHE_TOTAL = _counter("auth_cache_total", "Look-ups of keys in memory.", "result")
 
 # Taking events in ---------------------------------------------------------------------------------------

@@ -159,6 +159,7 @@ create table outbox.usage_calls (
 create index usage_calls_project on outbox.usage_calls (project_id, at);
 create index usage_calls_team on outbox.usage_calls (team_id, at);
 create index usage_calls_job on outbox.usage_calls (job_id);
+create index usage_calls_at on outbox.usage_calls using brin (at);
 
 -- Requests, counted in the processes and added here a few times a minute; project null: a team's key.
 create table outbox.usage_requests (

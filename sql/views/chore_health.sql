@@ -6,6 +6,7 @@ select c.chore, c.every, h.last_success_at, h.last_error_at, h.last_error,
 from (values
   ('reap', interval '1 s'), ('stage', interval '1 s'), ('expire', interval '60 s'), ('sessions_idle', interval '60 s'),
   ('retention', interval '10 min'),
-  ('partitions_make', interval '10 min'), ('partitions_drop', interval '10 min'), ('vacuum', interval '60 s')
+  ('partitions_make', interval '10 min'), ('partitions_drop', interval '10 min'), ('usage', interval '10 s'),
+  ('vacuum', interval '60 s')
 ) c(chore, every)
 left join outbox.chores h on h.name = c.chore;

@@ -13,6 +13,7 @@ METRICS = {name: value for name, value in vars(telemetry).items() if isinstance(
 PACKAGE = Path(telemetry.__file__).parents[1]
 SPECIFIED = """
   http_requests_total http_request_seconds http_in_flight http_refused_total auth_cache_total
+  limits_not_asked_total
   ingest_events_total ingest_queue_events ingest_queue_bytes ingest_group_size
   ingest_commit_seconds ingest_refused_total ingest_isolations_total ingest_duplicates_total
   notify_failures_total jobs_total job_wait_seconds job_run_seconds queue_due queue_oldest_seconds
@@ -79,8 +80,8 @@ def test_shared_metrics_are_gauges_that_exist() -> None:
 def test_no_label_tells_a_tenant_or_an_id() -> None:
     labels = {label for metric in METRICS.values() for label in metric._labelnames}
     assert labels == {
-        "chore", "class", "direction", "door", "handler", "kind", "method", "outcome", "provider", "python",
-        "queue", "reason", "result", "route", "schema", "state", "status", "table", "version",
+        "chore", "class", "direction", "door", "handler", "kind", "limit", "method", "outcome", "provider",
+        "python", "queue", "reason", "result", "route", "schema", "state", "status", "table", "version",
     }  # fmt: skip
 
 
