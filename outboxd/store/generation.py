@@ -77,6 +77,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+_OBSERVED = msgspec.json.Decoder(list[Observed])
+
+
 class SessionWork(msgspec.Struct, frozen=True, kw_only=True):
     """A session that wants its summary."""
 
@@ -104,10 +107,14 @@ class SessionWork(msgspec.Struct, frozen=True, kw_only=True):
     observation_count: int
     previous: str | None
     """The content of the summary that is to be renewed."""
-    observations: list[Observed]
+    observations: msgspec.Raw
     events: msgspec.Raw
     first_prompt: msgspec.Raw | None
     last_message: msgspec.Raw | None
+
+    @property
+    def observed(self) -> list[Observed]:
+        return _OBSERVED.decode(self.observations)
 
     @property
     def untold(self) -> list[SourceEvent]:

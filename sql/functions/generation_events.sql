@@ -1,12 +1,12 @@
 -- after: key_revoked
 -- outbox.generation_events(job, purged_at, whoever) -> what is left of the events of a job of generation, in one row
 --
--- foreign_rows: of another team or project; events: not expunged and not purged; allowed: those whose key was not
+-- foreign_rows, foreign_ids: of another team or project; events: not expunged and not purged; allowed: those whose key was not
 -- revoked since. seen: the allowed ones, in feed order; `whoever`: somebody else's authority covers all of them.
 
 drop function if exists outbox.generation_events;
 create function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamptz, p_whoever boolean)
-returns table (foreign_rows int, events int, allowed int, key_id uuid, session_id uuid, platform text, seen jsonb)
+returns table (foreign_rows int, foreign_ids jsonb, events int, allowed int, key_id uuid, session_id uuid, platform text, seen jsonb)
 language plpgsql stable
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
@@ -24,7 +24,9 @@ begin
     from wanted w
     cross join lateral (select e.* from outbox.events e where e.id = w.id offset 0) e
   )
-  select count(*) filter (where f.elsewhere)::int, count(*) filter (where f.lives and not f.elsewhere)::int,
+  select count(*) filter (where f.elsewhere)::int,
+    jsonb_agg(distinct jsonb_build_object('teamId', f.team_id, 'projectId', f.project_id)) filter (where f.elsewhere),
+    count(*) filter (where f.lives and not f.elsewhere)::int,
     count(*) filter (where f.lives and f.allowed and not f.elsewhere)::int,
     (array_agg(f.key_id order by f.seq, f.id))[1], (array_agg(f.session_id order by f.seq, f.id))[1],
     (array_agg(f.platform_source order by f.seq, f.id))[1],

@@ -22,8 +22,8 @@ begin
       when a.key_id is not null and outbox.key_revoked(a.key_id) then 'revoked_key'
       when a.key_id is null and e.allowed = 0 then 'revoked_key'
       when p.archived_at is not null then 'project_archived' end,
-    jsonb_build_object('jobTeamId', j.team_id, 'jobProjectId', j.project_id, 'projectTeamId', p.team_id,
-      'sessionTeamId', s.team_id, 'sessionProjectId', s.project_id, 'keyId', coalesce(a.key_id, e.key_id)),
+    jsonb_strip_nulls(jsonb_build_object('events', e.foreign_ids, 'jobTeamId', j.team_id, 'jobProjectId', j.project_id, 'projectTeamId', p.team_id,
+      'sessionTeamId', s.team_id, 'sessionProjectId', s.project_id, 'keyId', coalesce(a.key_id, e.key_id))),
     outbox.project_setting(p, 'generation.provider') #>> '{}', outbox.project_setting(p, 'generation.model') #>> '{}',
     (outbox.project_setting(p, 'generation.maxOutputTokens') #>> '{}')::int,
     array(select jsonb_array_elements_text(outbox.project_setting(p, 'generation.types'))),

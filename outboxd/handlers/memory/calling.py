@@ -79,21 +79,18 @@ class Calling:
             begun = await generation.begin_call(conn, call, order.job_id, self._asked(order), size)
         if begun.provider is None:
             raise HeldError(begun.held or "provider", begun.held or "provider", begun.wait or _BUSY)
-        started, heard = time.monotonic(), False
-        record = _Record(call, order.job_id, begun, size, started)
+        record = _Record(call, order.job_id, begun, size)
         try:
             named = msgspec.structs.replace(prompt, model=begun.model or None)
             reply = await self._providers.generate(begun.provider, named)
-            heard = True
         except ProviderFailed as failed:
             await self.meter(record.of(failed.kind))
-            raise await self._judged(failed, begun.provider) from None
+            raise await self._judged(failed, begun.provider, troubled=begun.troubled) from None
         except asyncio.CancelledError:
             await asyncio.shield(self.meter(record.of("cancelled")))
             raise
-        finally:
-            if heard and begun.troubled:
-                await self._well(begun.provider)
+        if begun.troubled:
+            await self._well(begun.provider)
         return Answered(reply=reply, provider=begun.provider, call=record.answered(reply))
 
     def _asked(self, order: Order) -> list[tuple[str, str]]:
@@ -110,8 +107,11 @@ class Calling:
         """Whether nothing can be done while it is held, so that claims may stop."""
         return provider == self._providers.default and self._providers.fallback is None
 
-    async def _judged(self, failed: ProviderFailed, provider: str) -> Exception:
+    async def _judged(self, failed: ProviderFailed, provider: str, *, troubled: bool) -> Exception:
         if failed.kind not in _TROUBLES:
+            # It answered, if not what we wanted.
+            if troubled:
+                await self._well(provider)
             return failed
         async with self._db.transaction() as conn:
             wait = await holds.failed(
@@ -155,8 +155,8 @@ class Calling:
 class _Record:
     """What is known of a call before its end."""
 
-    def __init__(self, call: UUID, job: UUID, begun: Begun, size: int, started: float) -> None:
-        self._started = started
+    def __init__(self, call: UUID, job: UUID, begun: Begun, size: int) -> None:
+        self._started = time.monotonic()
         self._call = Call(
             id=call,
             job_id=job,

@@ -184,7 +184,7 @@ def _request(work: SessionWork, redactor: Redactor | None, limit: int) -> tuple[
     first, last = _speech(work.asked), _speech(work.answered)
     memories = [
         PromptMemory(kind=each.kind, created_at=each.created_at, content=each.content)
-        for each in work.observations
+        for each in work.observed
     ]
     asked = prompt.summarize(
         Summarizing(
