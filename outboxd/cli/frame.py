@@ -28,6 +28,7 @@ from outboxd.cli import (
     projects,
     queues,
     routes,
+    sessions,
     settings,
     sheet,
     teams,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers,
-    events, jobs, dead, queues, workers, sheet, mcp, bench, drill, version,
+    events, sessions, jobs, dead, queues, workers, sheet, mcp, bench, drill, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 
