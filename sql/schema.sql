@@ -572,7 +572,8 @@ create table outbox.observations (
   constraint observations_kind_check CHECK (((char_length(kind) >= 1) AND (char_length(kind) <= 64))),
   constraint observations_origin_check CHECK ((origin = ANY (ARRAY['manual'::text, 'generated'::text, 'summary'::text]))),
   constraint observations_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id)
-);
+)
+with (toast_tuple_target=256);
 
 create table outbox.pending (
   project_id uuid not null,
@@ -1019,7 +1020,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.fingerprint(p_type text, p_subject text, p_payload jsonb) returns bytea immutable
 -- function outbox.gather(p_batch outbox.unplaced, p_last bigint) returns integer volatile
 -- function outbox.gathered_of(p_project outbox.projects, p_batch outbox.unplaced, p_last bigint, p_now timestamp with time zone) returns outbox.gathered[] volatile
--- function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamp with time zone, p_whoever boolean) returns TABLE(foreign_rows integer, events integer, allowed integer, key_id uuid, session_id uuid, platform text, seen jsonb) stable
+-- function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamp with time zone, p_whoever boolean) returns TABLE(foreign_rows integer, foreign_ids jsonb, events integer, allowed integer, key_id uuid, session_id uuid, platform text, seen jsonb) stable
 -- function outbox.generation_work(p_jobs uuid[]) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, types text[], dedupe boolean, redact text, platform text, agent_type text, events jsonb) stable
 -- function outbox.has_operators(p_query text) returns boolean immutable
 -- function outbox.has_token(p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable

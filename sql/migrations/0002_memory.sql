@@ -236,3 +236,7 @@ create type outbox.gathered as (
   project_id uuid, team_id uuid, lane bigint, queue_id int, key text, session_id uuid, session_open boolean,
   seqs bigint[], events uuid[], ats timestamptz[], quiet interval, longest interval, most int, now timestamptz
 );
+
+-- A search visits many rows and reads the texts of few: what is long stands beside the row. A text vector hardly compresses.
+alter table outbox.observations set (toast_tuple_target = 256);
+alter table outbox.observations alter column search set storage external;

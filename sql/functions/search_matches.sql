@@ -1,0 +1,47 @@
+-- outbox.search_matches(project, words, gate, lexemes, needed, filter, at, limit, after) -> id, score, updated_at
+--
+-- Of the 5,000 newest rows that meet gate and filter, those with so many of the lexemes, best first. The index
+-- is asked for the project and the words at once. What was created after `at` is not there yet; `after` is the
+-- place {score, updatedAt, id} where the page before ended, and then what changed since `at` is left out, lest it
+-- come twice.
+
+drop function if exists outbox.search_matches;
+create function outbox.search_matches(
+  p_project outbox.projects, p_words tsquery, p_gate tsquery, p_lexemes text[], p_needed int, p_filter jsonb,
+  p_at timestamptz, p_limit int, p_after jsonb default null
+) returns table (id uuid, score double precision, updated_at timestamptz)
+language plpgsql stable
+set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan set work_mem = '16MB'
+as $$
+declare
+  v_gate tsquery := p_gate && outbox.term_query(outbox.project_lexeme(p_project.number))::tsquery;
+  v_since timestamptz := coalesce((p_filter ->> 'since')::timestamptz, '-infinity');
+  v_purged timestamptz := coalesce(p_project.purged_at, '-infinity');
+  v_all boolean := p_filter - '{since,minScore}'::text[] = '{}';
+begin
+  return query
+  select r.id, r.score, r.updated_at
+  from (
+    select o.id, o.updated_at, least(1, ts_rank_cd(o.search, p_words, 32)
+      * (0.7 + 0.3 * power(2::float8, extract(epoch from least(o.created_at - p_at, interval '0'))::float8 / 2592000)))
+        as score
+    from outbox.observations o
+    where o.ctid = any (array(
+      select n.at from (
+        select o.ctid as at, o.id, o.project_id, o.session_id, o.kind, o.platform_source, o.created_at, o.updated_at,
+          o.metadata
+        from outbox.observations o where o.search @@ v_gate offset 0) n
+      where n.project_id = p_project.id and n.created_at <= p_at and n.created_at >= v_since and n.created_at > v_purged
+        and (p_after is null or n.updated_at <= p_at)
+        and (v_all or outbox.observation_fits(p_filter, n.id, n.session_id, n.kind, n.platform_source, n.created_at,
+          n.metadata))
+      order by n.created_at desc, n.id desc limit 5000))
+      and (p_needed < 3 or length(o.search) - length(ts_delete(o.search, p_lexemes)) >= p_needed)
+    offset 0
+  ) r
+  where r.score >= coalesce((p_filter ->> 'minScore')::float8, 0)
+    and (p_after is null or (r.score, r.updated_at, r.id)
+      < ((p_after ->> 'score')::float8, (p_after ->> 'updatedAt')::timestamptz, (p_after ->> 'id')::uuid))
+  order by r.score desc, r.updated_at desc, r.id desc limit p_limit;
+end
+$$;

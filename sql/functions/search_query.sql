@@ -1,0 +1,23 @@
+-- outbox.search_query(query) -> what it asks of `observations.search`, by web-search syntax; empty: of nothing
+--
+-- Stemmed; of nothing but stop words, as they stand. Never an error, whatever the text.
+
+drop function if exists outbox.search_query;
+create function outbox.search_query(p_query text) returns tsquery
+language plpgsql stable
+set client_min_messages = warning
+as $$
+declare
+  v_text text := outbox.search_text(p_query);
+  v_query tsquery := websearch_to_tsquery(outbox.search_language(), v_text);
+begin
+  if numnode(v_query) = 0 then
+    v_query := websearch_to_tsquery('simple', v_text);
+  end if;
+  -- A single character begins a pair, or ends a run.
+  if v_query::text ~ ('''' || outbox.cjk() || '''') then
+    v_query := regexp_replace(v_query::text, '''(' || outbox.cjk() || ')''', '''\1'':*', 'g')::tsquery;
+  end if;
+  return v_query;
+end
+$$;
