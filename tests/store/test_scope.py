@@ -22,7 +22,8 @@ UPKEEP = {
     "chores.purge_dead", "chores.queues_of", "chores.remember_settings", "chores.succeeded", "jobs.expire",
     "jobs.reap", "measures.read", "partitions.alive", "partitions.attach", "partitions.detach",
     "partitions.drop", "partitions.finish", "partitions.listed", "partitions.make_partitions",
-    "partitions.now", "partitions.raise_floor", "queues.stage", "sessions.end_idle", "settings.write", "streams.pending",
+    "partitions.now", "partitions.raise_floor", "queues.stage",
+    "sessions.end_idle", "settings.write", "streams.pending",
     "streams.unplaced",
 }  # fmt: skip
 """The engine's own work, which knows no tenants and shows nothing to anybody."""
