@@ -11,8 +11,10 @@ as $$
 declare
   v_caller outbox.caller := outbox.admit(p_caller);
   v_now timestamptz := outbox.clock();
+  v_usual constant jsonb := '{"format": "standard", "signing": "v1", "disable_after": "120 h",
+    "consecutive_failures": 0, "trips": 0}';
   v_project outbox.projects := outbox.caller_project(v_caller, p_project);
-  v_new outbox.endpoints := jsonb_populate_record(null::outbox.endpoints, p_fields);
+  v_new outbox.endpoints := jsonb_populate_record(null::outbox.endpoints, v_usual || p_fields);
 begin
   if (select count(*) from outbox.endpoints e where e.project_id = v_project.id) >= 100 then
     perform outbox.refuse(409, 'this project has 100 endpoints', 'LimitReached');
