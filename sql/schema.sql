@@ -156,6 +156,22 @@ create type outbox.spot as (
   want integer
 );
 
+create type outbox.trail as (
+  id uuid,
+  at timestamp with time zone,
+  action text,
+  resource_type text,
+  resource_id text,
+  team_id uuid,
+  project_id uuid,
+  actor text,
+  key_id uuid,
+  request_id text,
+  event_id uuid,
+  job_id uuid,
+  details jsonb
+);
+
 create type outbox.verdict as (
   ord integer,
   unit integer,
@@ -296,11 +312,21 @@ create table outbox.endpoints (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
   revision integer not null default 1,
+  format text not null default 'standard'::text,
+  signing text not null default 'v1'::text,
+  disable_after interval not null default '120:00:00'::interval,
+  consecutive_failures integer not null default 0,
+  first_failure_at timestamp with time zone,
+  trips integer not null default 0,
+  recovery_job uuid,
   constraint endpoints_pkey PRIMARY KEY (id),
   constraint endpoints_contains_check CHECK ((jsonb_typeof(contains) = 'object'::text)),
   constraint endpoints_description_check CHECK ((char_length(description) <= 500)),
+  constraint endpoints_disable_after_check CHECK (((disable_after >= '00:00:00'::interval) AND (disable_after <= '720:00:00'::interval))),
   constraint endpoints_excludes_check CHECK ((jsonb_typeof(excludes) = 'object'::text)),
+  constraint endpoints_format_check CHECK ((format = ANY (ARRAY['standard'::text, 'ce-structured'::text, 'ce-binary'::text]))),
   constraint endpoints_ordering_check CHECK ((ordering = ANY (ARRAY['none'::text, 'key'::text, 'endpoint'::text]))),
+  constraint endpoints_signing_check CHECK ((signing = ANY (ARRAY['v1'::text, 'v1+v1a'::text, 'v1a'::text]))),
   constraint endpoints_state_check CHECK ((state = ANY (ARRAY['enabled'::text, 'paused'::text, 'disabled'::text]))),
   constraint endpoints_uid_check CHECK ((uid ~ '^[A-Za-z0-9._-]{1,128}\Z'::text)),
   constraint endpoints_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id),
@@ -412,6 +438,49 @@ create unlogged table outbox.idle (
   worker_id uuid not null,
   constraint idle_pkey PRIMARY KEY (handler, worker_id)
 );
+
+create table outbox.interactions (
+  id text collate "C" not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  connection_id text not null,
+  expected_actor text not null,
+  kind text not null,
+  state text not null default 'pending'::text,
+  prompt jsonb not null,
+  options jsonb,
+  context jsonb not null default '{}'::jsonb,
+  free_text boolean not null,
+  digest bytea not null,
+  session_id uuid,
+  request_id text,
+  traceparent text,
+  asked_by_key uuid,
+  asked_by text,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  answered_at timestamp with time zone,
+  answered_by text,
+  answer jsonb,
+  ended_at timestamp with time zone,
+  ended_reason text,
+  answer_event_id uuid,
+  uses integer not null default 0,
+  max_uses integer,
+  constraint interactions_pkey PRIMARY KEY (id),
+  constraint interactions_check CHECK (((state = 'pending'::text) = (ended_at IS NULL))),
+  constraint interactions_check1 CHECK (((kind = 'suggestion'::text) = (max_uses IS NOT NULL))),
+  constraint interactions_connection_id_check CHECK (((char_length(connection_id) >= 1) AND (char_length(connection_id) <= 255))),
+  constraint interactions_digest_check CHECK ((octet_length(digest) = 32)),
+  constraint interactions_ended_reason_check CHECK ((char_length(ended_reason) <= 500)),
+  constraint interactions_expected_actor_check CHECK (((char_length(expected_actor) >= 1) AND (char_length(expected_actor) <= 255))),
+  constraint interactions_id_check CHECK ((id ~ '^[A-Za-z0-9._-]{1,128}\Z'::text)),
+  constraint interactions_kind_check CHECK ((kind = ANY (ARRAY['question'::text, 'approval'::text, 'suggestion'::text]))),
+  constraint interactions_max_uses_check CHECK (((max_uses >= 1) AND (max_uses <= 100000))),
+  constraint interactions_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'answered'::text, 'withdrawn'::text, 'expired'::text]))),
+  constraint interactions_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id)
+)
+with (fillfactor=80);
 
 create table outbox.job_keys (
   project_id uuid not null,
@@ -575,6 +644,21 @@ create table outbox.observations (
 )
 with (toast_tuple_target=256);
 
+create table outbox.outboxevent (
+  n bigint not null generated always as identity,
+  id uuid not null,
+  aggregatetype text not null,
+  aggregateid text not null,
+  type text not null,
+  payload jsonb,
+  "timestamp" timestamp with time zone,
+  tracingspancontext text,
+  project_id uuid,
+  refused_at timestamp with time zone,
+  refused_reason text,
+  constraint outboxevent_pkey PRIMARY KEY (n)
+);
+
 create table outbox.pending (
   project_id uuid not null,
   id bigint not null generated always as identity,
@@ -632,6 +716,22 @@ create table outbox.provider_holds (
   since timestamp with time zone,
   updated_at timestamp with time zone not null,
   constraint provider_holds_pkey PRIMARY KEY (provider)
+);
+
+create table outbox.purges (
+  project_id uuid not null,
+  team_id uuid not null,
+  mark timestamp with time zone not null,
+  step smallint not null default 0,
+  upto uuid not null default '00000000-0000-0000-0000-000000000000'::uuid,
+  observations bigint not null default 0,
+  agent_events bigint not null default 0,
+  sessions bigint not null default 0,
+  jobs bigint not null default 0,
+  actor text not null,
+  key_id uuid,
+  request_id text,
+  constraint purges_pkey PRIMARY KEY (project_id)
 );
 
 create table outbox.queues (
@@ -692,6 +792,12 @@ create table outbox.ready (
   constraint ready_pkey PRIMARY KEY (queue_id, lane, priority, run_at, job_id)
 )
 with (fillfactor=100, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=100000, autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=50000, autovacuum_vacuum_cost_delay=0, vacuum_truncate=off);
+
+create table outbox.retained (
+  project_id uuid not null,
+  upto uuid not null,
+  constraint retained_pkey PRIMARY KEY (project_id)
+);
 
 create table outbox.routes (
   id uuid not null,
@@ -773,6 +879,21 @@ create table outbox.stream_epochs (
   last_seq bigint not null,
   ended_at timestamp with time zone not null,
   constraint stream_epochs_pkey PRIMARY KEY (project_id, epoch)
+);
+
+create table outbox.stream_tokens (
+  hash bytea not null,
+  key_id uuid not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  types text[],
+  session_id uuid,
+  subject text,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone not null,
+  constraint stream_tokens_pkey PRIMARY KEY (hash),
+  constraint stream_tokens_hash_check CHECK ((octet_length(hash) = 32)),
+  constraint stream_tokens_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id)
 );
 
 create table outbox.streams (
@@ -889,6 +1010,10 @@ CREATE INDEX feed_event ON ONLY outbox.feed USING btree (event_id);
 CREATE UNIQUE INDEX gatherings_job ON outbox.gatherings USING btree (job_id);
 CREATE INDEX gatherings_session ON outbox.gatherings USING btree (session_id) WHERE (session_id IS NOT NULL);
 CREATE INDEX idempotency_expiry ON outbox.idempotency USING btree (expires_at);
+CREATE INDEX interactions_ended ON outbox.interactions USING btree (ended_at) WHERE (state <> 'pending'::text);
+CREATE INDEX interactions_expiry ON outbox.interactions USING btree (expires_at) WHERE (state = 'pending'::text);
+CREATE INDEX interactions_pending ON outbox.interactions USING btree (project_id, connection_id, created_at) WHERE (state = 'pending'::text);
+CREATE INDEX interactions_project ON outbox.interactions USING btree (project_id, created_at, id);
 CREATE INDEX job_keys_job ON outbox.job_keys USING btree (job_id);
 CREATE INDEX jobs_event ON ONLY outbox.jobs USING btree (event_id) WHERE (event_id IS NOT NULL);
 CREATE INDEX jobs_project ON ONLY outbox.jobs USING btree (project_id, id);
@@ -910,8 +1035,10 @@ CREATE INDEX observations_kind ON outbox.observations USING btree (project_id, k
 CREATE INDEX observations_recent ON outbox.observations USING btree (project_id, created_at, id);
 CREATE INDEX observations_search ON outbox.observations USING gin (search) WITH (fastupdate=off);
 CREATE INDEX observations_session ON outbox.observations USING btree (session_id, created_at) WHERE (session_id IS NOT NULL);
+CREATE INDEX outboxevent_open ON outbox.outboxevent USING btree (n) WHERE (refused_at IS NULL);
 CREATE INDEX pending_event ON outbox.pending USING btree (event_id);
 CREATE UNIQUE INDEX projects_name ON outbox.projects USING btree (team_id, lower(name));
+CREATE INDEX purges_unfinished ON outbox.purges USING btree (project_id) WHERE (step < 5);
 CREATE INDEX queues_handler ON outbox.queues USING btree (handler);
 CREATE INDEX queues_made_by ON outbox.queues USING btree (made_by) WHERE (made_by IS NOT NULL);
 CREATE INDEX ready_job ON outbox.ready USING btree (job_id);
@@ -922,6 +1049,8 @@ CREATE UNIQUE INDEX sessions_identity ON outbox.sessions USING btree (project_id
 CREATE INDEX sessions_open ON outbox.sessions USING btree (project_id, id) WHERE (ended_at IS NULL);
 CREATE INDEX sessions_project ON outbox.sessions USING btree (project_id, id);
 CREATE INDEX sessions_started ON outbox.sessions USING btree (project_id, started_at, id);
+CREATE INDEX stream_tokens_expiry ON outbox.stream_tokens USING btree (expires_at);
+CREATE INDEX stream_tokens_key ON outbox.stream_tokens USING btree (key_id, expires_at);
 CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 CREATE INDEX usage_calls_at ON outbox.usage_calls USING brin (at);
 CREATE INDEX usage_calls_job ON outbox.usage_calls USING btree (job_id);
@@ -930,6 +1059,7 @@ CREATE INDEX usage_calls_team ON outbox.usage_calls USING btree (team_id, at);
 CREATE UNIQUE INDEX usage_months_scope ON outbox.usage_months USING btree (team_id, month, kind, model, COALESCE(project_id, '00000000-0000-0000-0000-000000000000'::uuid));
 CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (team_id, day, COALESCE(project_id, '00000000-0000-0000-0000-000000000000'::uuid));
 
+-- function outbox.action_fits(p_action text, p_wanted text) returns boolean immutable
 -- function outbox.add_handler(p_caller outbox.caller, p_name text, p_open boolean DEFAULT true) returns boolean volatile security definer
 -- function outbox.add_route(p_caller outbox.caller, p_pattern text, p_queue text, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns uuid volatile security definer
 -- function outbox.admit(p_caller outbox.caller) returns outbox.caller stable
@@ -939,14 +1069,18 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[]) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
 -- function outbox.audit_bulk(p_caller outbox.caller, p_action text, p_filter jsonb, p_bulk outbox.bulk, p_more jsonb DEFAULT '{}'::jsonb) returns void volatile
+-- function outbox.audit_chain(p_event uuid, p_job uuid, p_resource text) returns SETOF outbox.trail stable
 -- function outbox.audit_change(p_caller outbox.caller, p_noun text, p_resource uuid, p_team uuid, p_project uuid, p_old jsonb, p_new jsonb) returns void volatile
 -- function outbox.audit_job(p_caller outbox.caller, p_job outbox.jobs, p_verb text, p_details jsonb) returns void volatile
+-- function outbox.audit_page(p_caller outbox.caller, p_filter jsonb, p_before uuid, p_limit integer) returns SETOF outbox.trail stable
 -- function outbox.audit_session(p_caller outbox.caller, p_session outbox.sessions, p_action text, p_reason text DEFAULT NULL::text) returns void volatile
+-- function outbox.audit_window(p_team uuid, p_projects uuid[], p_whole boolean, p_filter jsonb, p_from timestamp with time zone, p_to timestamp with time zone, p_limit integer) returns SETOF outbox.trail stable
 -- function outbox.authorize(p_key uuid, p_scope text, p_request text DEFAULT NULL::text) returns outbox.caller stable
 -- function outbox.backoff(p_attempt integer, p_policy jsonb, p_u double precision) returns interval immutable
 -- function outbox.beat(p_worker uuid, p_running integer DEFAULT 0) returns TABLE(alive boolean, cancelled uuid[], db_now timestamp with time zone) volatile security definer
 -- function outbox.begin_call(p_call uuid, p_job uuid, p_providers text[], p_models text[], p_estimate bigint) returns TABLE(provider text, model text, troubled boolean, held text, wait interval) volatile
 -- function outbox.bigrams(p_text text, p_closed boolean) returns text immutable
+-- function outbox.blank_events(p_events uuid[], p_unlink boolean, p_now timestamp with time zone) returns integer volatile
 -- function outbox.budget_gate(p_project uuid, p_tokens bigint DEFAULT 0, p_cost bigint DEFAULT 0) returns TABLE(closed text, until timestamp with time zone) volatile
 -- function outbox.budgets_of(p_project uuid) returns TABLE(scope text, scope_id uuid, budget text, cap bigint, period timestamp with time zone, period_end timestamp with time zone, spent bigint) stable
 -- function outbox.bulk_done(p_dry_run boolean, p_matched integer, p_picked uuid[], p_done integer, p_from timestamp with time zone DEFAULT NULL::timestamp with time zone, p_rate numeric DEFAULT NULL::numeric) returns outbox.bulk volatile
@@ -959,6 +1093,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.carry_epoch(p_stream outbox.streams) returns outbox.streams volatile
 -- function outbox.cause_of(p_job uuid, p_now timestamp with time zone) returns jsonb stable
 -- function outbox.change_endpoint(p_caller outbox.caller, p_id uuid, p_fields jsonb, p_queue jsonb, p_headers bytea) returns void volatile
+-- function outbox.change_memory(p_caller outbox.caller, p_memory uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns uuid volatile
 -- function outbox.change_project(p_caller outbox.caller, p_project uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.projects volatile
 -- function outbox.change_route(p_caller outbox.caller, p_route uuid, p_options jsonb) returns void volatile security definer
 -- function outbox.change_team(p_caller outbox.caller, p_team uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.teams volatile
@@ -995,7 +1130,9 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.configure_queue(p_caller outbox.caller, p_queue text, p_settings jsonb) returns outbox.queues volatile security definer
 -- function outbox.dead_leases(p_limit integer) returns uuid[] volatile
 -- function outbox.decide(p_items outbox.settling[], p_now timestamp with time zone) returns outbox.settling[] volatile
+-- function outbox.delete_memory(p_caller outbox.caller, p_memory uuid, p_expunge boolean DEFAULT false) returns integer volatile
 -- function outbox.delete_session(p_caller outbox.caller, p_session uuid, p_limit integer DEFAULT 5000) returns boolean volatile
+-- function outbox.drop_observations(p_project uuid, p_observations uuid[]) returns integer volatile
 -- function outbox.due_queues(p_worker uuid, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.effective_scopes(p_scopes text[]) returns text[] immutable
 -- function outbox.end_each(p_jobs uuid[], p_now timestamp with time zone) returns integer volatile
@@ -1007,6 +1144,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.enlist(p_name text, p_handlers text[], p_queues text[] DEFAULT NULL::text[], p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(worker_id uuid, lock_no integer, beat_every interval, dead_after interval) volatile security definer
 -- function outbox.enqueue(p_caller outbox.caller, p_queue text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(job_id uuid, duplicate boolean) volatile security definer
 -- function outbox.expire(p_limit integer DEFAULT 1000) returns integer volatile
+-- function outbox.expunge_event(p_caller outbox.caller, p_event uuid, p_keep boolean DEFAULT false) returns TABLE(observations integer, jobs integer) volatile
+-- function outbox.expunge_events(p_caller outbox.caller, p_project uuid, p_events uuid[]) returns TABLE(events integer, jobs integer) volatile
 -- function outbox.extend(p_worker uuid, p_lease uuid, p_for interval, p_jobs uuid[] DEFAULT NULL::uuid[]) returns timestamp with time zone volatile security definer
 -- function outbox.fence(p_worker uuid, p_lease uuid, p_job uuid) returns boolean volatile security definer
 -- function outbox.fence_dead() returns void volatile
@@ -1014,10 +1153,12 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.filter_time(p_value jsonb) returns timestamp with time zone stable
 -- function outbox.find_job(p_caller outbox.caller, p_job uuid) returns outbox.jobs stable
 -- function outbox.find_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
+-- function outbox.find_memory(p_caller outbox.caller, p_memory uuid) returns outbox.observations volatile
 -- function outbox.find_project(p_caller outbox.caller, p_project uuid) returns outbox.projects stable
 -- function outbox.find_queue(p_name text) returns outbox.queues stable
 -- function outbox.find_route(p_caller outbox.caller, p_route uuid) returns outbox.routes volatile
 -- function outbox.fingerprint(p_type text, p_subject text, p_payload jsonb) returns bytea immutable
+-- function outbox.forget(p_caller outbox.caller, p_project uuid, p_filter jsonb, p_expunge boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_limit integer DEFAULT 1000) returns TABLE(matched integer, deleted integer, expunged_events integer, sample uuid[]) volatile
 -- function outbox.gather(p_batch outbox.unplaced, p_last bigint) returns integer volatile
 -- function outbox.gathered_of(p_project outbox.projects, p_batch outbox.unplaced, p_last bigint, p_now timestamp with time zone) returns outbox.gathered[] volatile
 -- function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamp with time zone, p_whoever boolean) returns TABLE(foreign_rows integer, foreign_ids jsonb, events integer, allowed integer, key_id uuid, session_id uuid, platform text, seen jsonb) stable
@@ -1058,6 +1199,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.living_sources(p_job outbox.jobs, p_events uuid[]) returns uuid[] stable
 -- function outbox.lock_job(p_job outbox.jobs, p_open boolean DEFAULT false) returns record volatile
 -- function outbox.lock_lanes(p_jobs uuid[]) returns bigint[] volatile
+-- function outbox.lock_memory(p_project uuid) returns void volatile
 -- function outbox.lock_place(p_job outbox.jobs, p_state text, p_place text, p_lease uuid, p_open boolean) returns void volatile
 -- function outbox.look(p_worker uuid, p_queue text DEFAULT NULL::text, p_after outbox.spot DEFAULT NULL::outbox.spot, p_limit integer DEFAULT 200) returns SETOF outbox.spot volatile security definer
 -- function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit integer, p_now timestamp with time zone) returns SETOF outbox.spot volatile
@@ -1066,8 +1208,10 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.make_project(p_caller outbox.caller, p_team uuid, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb, p_settings jsonb DEFAULT '{}'::jsonb) returns uuid volatile
 -- function outbox.make_team(p_caller outbox.caller, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb) returns uuid volatile
 -- function outbox.match_routes(p_project uuid, p_type text, p_payload jsonb DEFAULT '{}'::jsonb) returns TABLE(route_id uuid, queue text, handler text, decides boolean, enabled boolean) stable security definer
+-- function outbox.matching_memories(p_project outbox.projects, p_filter jsonb, p_limit integer) returns uuid[] stable
 -- function outbox.may_mint(p_key uuid, p_scopes text[]) returns boolean stable
 -- function outbox.me() returns outbox.caller stable security definer
+-- function outbox.memory_session(p_project outbox.projects, p_memory jsonb) returns uuid stable
 -- function outbox.memory_vector(p_project uuid, p_content text, p_metadata jsonb) returns tsvector stable
 -- function outbox.merge_patch(p_target jsonb, p_patch jsonb) returns jsonb immutable
 -- function outbox.merge_settings(p_settings jsonb, p_patch jsonb) returns jsonb stable
@@ -1184,6 +1328,9 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.shares_waiting(p_queue integer) returns integer stable
 -- function outbox.snooze(p_caller outbox.caller, p_job uuid, p_until timestamp with time zone, p_reason text DEFAULT NULL::text) returns timestamp with time zone volatile security definer
 -- function outbox.snooze_keyed(p_job uuid, p_lane bigint, p_until timestamp with time zone, p_held text) returns void volatile
+-- function outbox.sole_events(p_observations uuid[]) returns uuid[] stable
+-- function outbox.sole_jobs(p_events uuid[]) returns uuid[] stable
+-- function outbox.sole_observations(p_events uuid[]) returns uuid[] stable
 -- function outbox.spent_on(p_budget text, p_call outbox.usage_calls) returns bigint immutable
 -- function outbox.stage(p_limit integer DEFAULT 1000, p_hint timestamp with time zone DEFAULT NULL::timestamp with time zone) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.stagger(p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns outbox.settling[] volatile
@@ -1196,10 +1343,16 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.take_unplaced(p_jobs uuid[]) returns outbox.settling[] volatile
 -- function outbox.take_waiting(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
 -- function outbox.tell_budget(p_project uuid, p_spending jsonb, p_percent integer) returns void volatile
+-- function outbox.tell_deleted(p_project uuid, p_type text, p_ids uuid[]) returns void volatile
 -- function outbox.tell_waiters(p_jobs uuid[]) returns void volatile
 -- function outbox.term_query(p_lexeme text) returns text immutable
 -- function outbox.texts_of(p_value jsonb) returns text[] immutable
 -- function outbox.tokens(p_queue outbox.queues, p_gate outbox.gates, p_now timestamp with time zone) returns double precision immutable
+-- function outbox.trail_fits(p_entry outbox.trail, p_filter jsonb) returns boolean immutable
+-- function outbox.trail_id(p_at timestamp with time zone, p_about text) returns uuid immutable
+-- function outbox.trail_jobs(p_projects uuid[], p_from timestamp with time zone, p_to timestamp with time zone) returns SETOF uuid stable
+-- function outbox.trail_of_event(p_event uuid) returns SETOF outbox.trail stable
+-- function outbox.trail_of_job(p_job uuid) returns SETOF outbox.trail stable
 -- function outbox.unhold(p_caller outbox.caller, p_held text, p_project uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 1000) returns integer volatile security definer
 -- function outbox.unhold_jobs(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.unhold_lanes(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
@@ -1224,6 +1377,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.why_will_end(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.why_worker(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.words_like(p_value jsonb, p_pattern text, p_low numeric, p_high numeric) returns boolean immutable
+-- function outbox.write_memory(p_caller outbox.caller, p_project uuid, p_memory jsonb) returns TABLE(observation_id uuid, made boolean) volatile
 -- function outbox.wrong_backoff(p_policy jsonb) returns text immutable
 -- function outbox.wrong_rate(p_rate jsonb) returns text immutable
 -- function outbox.wrong_setting(p_path text, p_value jsonb) returns text stable
@@ -1240,6 +1394,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- view outbox.live_workers (worker_id uuid, name text, host text, pid integer, version text, kind text, queues text[], handlers text[], started_at timestamp with time zone, beat_age interval, state text, slots integer, running integer)
 -- view outbox.open_leases (job_id uuid, queue text, handler text, project_id uuid, worker_id uuid, host text, lease_id uuid, attempt integer, claimed_at timestamp with time zone, age interval, deadline_at timestamp with time zone)
 -- view outbox.pending_stalled (pid integer, xact_age interval, role name, state text)
+-- view outbox.pipeline_trail (at timestamp with time zone, action text, resource_type text, resource_id text, team_id uuid, project_id uuid, actor text, key_id uuid, request_id text, event_id uuid, job_id uuid, details jsonb)
 -- view outbox.queue_depth (queue text, handler text, due bigint, later bigint, held bigint, running bigint, failed bigint, capped boolean, oldest_due_at timestamp with time zone, lag interval, next_due_at timestamp with time zone, paused boolean, closed_until timestamp with time zone, concurrency integer, workers bigint, idle_workers bigint)
 -- view outbox.server_health (check_name text, value text, wanted text, ok boolean, why text)
 -- view outbox.stream_lag (project_id uuid, epoch text, head bigint, floor bigint, pending bigint, oldest_pending_age interval, sequenced_at timestamp with time zone, capped boolean)

@@ -1,6 +1,7 @@
 """The body of a request: its size counted as it comes, its media type, then JSON."""
 
 import asyncio
+import hashlib
 import re
 import zlib
 
@@ -59,6 +60,8 @@ async def _decode(exchange: Exchange) -> None:
     body = await _read(exchange, limit)
     if encoding == b"gzip":
         body = _unpacked(body, limit)
+    if b"idempotency-key" in headers:
+        exchange.digest = hashlib.sha256(body).digest()
     if operation.raw:
         exchange.body = body
     elif body:

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from outboxd.api import cursors, endpoint_wire, queries, tenancy
+from outboxd.api import cursors, endpoint_wire, idempotency, queries, tenancy
 from outboxd.api import exchange as x
 from outboxd.api.endpoint_wire import EndpointIn
 from outboxd.api.exchange import Exchange, Reply
@@ -39,12 +39,12 @@ async def make(exchange: Exchange) -> Reply:
     await _check_url(exchange, values["url"], project)
     plan = _plan(exchange, made, values, extra or None)
 
-    async def write(conn: Link) -> Stored | None:
+    async def write(conn: Link) -> Reply:
         await endpoints.open_one(conn, _by(exchange), made, project, plan, sealed)
-        return await endpoints.get(conn, exchange.caller, str(made), keys)
+        stored = await endpoints.get(conn, exchange.caller, str(made), keys)
+        return x.json(EndpointMade(endpoint=stored.endpoint if stored else None, secret=secret), 201)
 
-    stored = await exchange.api.db.run(write)
-    return x.json(EndpointMade(endpoint=stored.endpoint if stored else None, secret=secret), 201)
+    return await idempotency.once(exchange, write, scope=project, hide={"secret"})
 
 
 async def listed(exchange: Exchange) -> Reply:

@@ -134,8 +134,8 @@ class Exchange:
     """Made by the outermost layer; those inside fill it in."""
 
     __slots__ = (
-        "api", "body", "caller", "extra", "headers", "key", "leave", "method", "operation", "path", "query",
-        "receive", "request_id", "scope", "started", "status", "template", "took", "traceparent",
+        "api", "body", "caller", "digest", "extra", "headers", "key", "leave", "method", "operation", "path",
+        "query", "receive", "request_id", "scope", "started", "status", "template", "took", "traceparent",
         "tracestate",
     )  # fmt: skip
 
@@ -160,6 +160,8 @@ class Exchange:
         self.operation: Operation
         self.query: Mapping[str, str] = {}
         self.body: Any = None
+        self.digest = b""
+        """SHA-256 of the body as it was sent, unpacked; only of a request with an Idempotency-Key."""
         self.key: Found | None = None
         self.caller = _NO_KEY
         self.traceparent: str | None = None

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from outboxd.api import exchange as x
-from outboxd.api import job_views, limits, problems, wire
+from outboxd.api import idempotency, job_views, limits, problems, wire
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.json_checks import invalid
 from outboxd.api.queries import flag
@@ -115,7 +115,7 @@ async def _lenient(exchange: Exchange, flags: _Flags) -> Reply:
 async def _alone(exchange: Exchange, item: Raw, n: int, flags: _Flags) -> _Item | Error:
     try:
         incoming = await _read(exchange, item, n, flags)
-        [outcome] = await _stored(exchange, [incoming])
+        [outcome] = await _stored(exchange, [incoming], part=str(n))
     except Error as refused:
         return refused
     return _Item(incoming, outcome) if outcome.status == 201 else outcome.refusal()
@@ -129,11 +129,15 @@ async def _read(exchange: Exchange, item: Raw, n: int, flags: _Flags) -> Incomin
     return await wire.incoming(exchange, event, (str(n),), watched=flags.wait, generate=flags.generate)
 
 
-async def _stored(exchange: Exchange, unit: list[Incoming]) -> list[Outcome]:
+async def _stored(exchange: Exchange, unit: list[Incoming], part: str = "") -> list[Outcome]:
     costs = Counter(event.project_id for event in unit)
     await limits.take_events(exchange, costs)
     await exchange.api.backlogs.admit(set(costs))
-    return await exchange.api.ingest.publish(unit)
+    claim = idempotency.claim_of(exchange, next(iter(costs)) if len(costs) == 1 else exchange.team, part)
+    outcomes = await exchange.api.ingest.publish(unit, claim)
+    if any(outcome.replayed for outcome in outcomes):
+        idempotency.tell_replayed(exchange)
+    return outcomes
 
 
 def _shown(exchange: Exchange, each: _Item | Error, published: Iterator[Published]) -> Any:
@@ -162,7 +166,7 @@ async def _published(exchange: Exchange, items: list[_Item], *, wait: bool) -> l
     jobs: dict[UUID | None, Sequence[MadeJob | EventJob]] = {
         item.outcome.event_id: item.outcome.jobs for item in items
     }
-    repeated = [item.outcome.event_id for item in items if item.outcome.duplicate and item.outcome.event_id]
+    repeated = [item.outcome.event_id for item in items if item.outcome.known and item.outcome.event_id]
     if repeated:
         async with exchange.api.db.connection() as conn:
             first = {event.id: event for event in await events.of_ids(conn, exchange.caller, repeated)}
@@ -236,7 +240,7 @@ def _made(job: MadeJob | EventJob, known: _States) -> MadeView:
 def _event(incoming: Incoming, outcome: Outcome) -> Event:
     received = epoch(outcome.received_at)
     return Event(
-        id=incoming.id,
+        id=outcome.event_id or incoming.id,
         project_id=incoming.project_id,
         team_id=incoming.team_id,
         server_session_id=outcome.session_id,

@@ -30,6 +30,7 @@ from outboxd.egress import Egress
 from outboxd.loops.ingest import Ingest
 from outboxd.loops.sequencer import Sequencer
 from outboxd.loops.wakes import Wakes
+from outboxd.store.idempotency import Claim
 from outboxd.store.ingest import Incoming, Outcome
 
 
@@ -41,7 +42,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Instant(Ingest):
     """Answers as if everything were stored: what is left is the price of HTTP, JSON, keys and checks."""
 
-    async def publish(self, events: list[Incoming]) -> list[Outcome]:
+    async def publish(self, events: list[Incoming], claim: Claim | None = None) -> list[Outcome]:
         now = datetime.now(UTC)
         return [Outcome(201, event.id, False, False, None, None, now, ()) for event in events]
 

@@ -26,7 +26,9 @@ from outboxd.errors import Broken, DatabaseUnavailable, Error, Overloaded, Shutt
 from outboxd.loops import blame
 from outboxd.loops.wakes import Wakes
 from outboxd.store import ids, partitions
-from outboxd.store.ingest import Incoming, Outcome, encoded, ingest
+from outboxd.store.idempotency import Claim
+from outboxd.store.ingest import Incoming, Outcome, encoded
+from outboxd.store.ingest_once import Asked, ingest_once
 
 log = structlog.get_logger()
 
@@ -47,12 +49,14 @@ sending it again is safe under an idempotency key or a source event id"
 class _Unit:
     """What stands or falls together, on its way."""
 
-    __slots__ = ("answer", "bytes", "encoded", "events", "since")
+    __slots__ = ("answer", "asked", "bytes", "events", "since")
 
-    def __init__(self, events: list[Incoming], answer: asyncio.Future[list[Outcome]]) -> None:
+    def __init__(
+        self, events: list[Incoming], claim: Claim | None, answer: asyncio.Future[list[Outcome]]
+    ) -> None:
         self.events = events
-        self.encoded = [encoded(event) for event in events]
-        self.bytes = sum(map(len, self.encoded))
+        self.asked = Asked([encoded(event) for event in events], claim)
+        self.bytes = sum(map(len, self.asked.events))
         self.answer = answer
         self.since = time.monotonic()
 
@@ -102,14 +106,14 @@ class Ingest:
             telemetry.INGEST_REFUSED_TOTAL.labels("full").inc()
             raise Overloaded(_FULL, _SECOND)
 
-    async def publish(self, events: list[Incoming]) -> list[Outcome]:
-        """Stores one unit and answers after its COMMIT, one outcome an event.
+    async def publish(self, events: list[Incoming], claim: Claim | None = None) -> list[Outcome]:
+        """Stores one unit and answers after its COMMIT, one outcome an event; once, under a claim.
 
         Refusals are outcomes. Raises Overloaded, ShuttingDown, DatabaseUnavailable (with member
         `outcome="unknown"` when nobody knows), Invalid, Conflict or Broken, and then nothing is stored.
         """
         self.admit()
-        unit = _Unit(events, asyncio.get_running_loop().create_future())
+        unit = _Unit(events, claim, asyncio.get_running_loop().create_future())
         if self._queue and (
             self._events + len(events) > self._most_events or self._bytes + unit.bytes > self._most_bytes
         ):
@@ -230,7 +234,7 @@ class Ingest:
         telemetry.INGEST_GROUP_SIZE.observe(sum(len(unit.events) for unit in group))
         with telemetry.INGEST_COMMIT_SECONDS.time():
             async with self._db.transaction(_STATEMENT, lock_timeout=_LOCK, idle_timeout=_IDLE) as conn:
-                return await ingest(conn, [unit.encoded for unit in group], again=again)
+                return await ingest_once(conn, [unit.asked for unit in group], again=again)
 
     async def _answer(self, group: list[_Unit], found: list[list[Outcome]]) -> None:
         self._tell(group, found)
@@ -250,7 +254,7 @@ class Ingest:
                 counts[_kind(outcome)] += 1
                 if outcome.duplicate and outcome.status == 201:
                     telemetry.INGEST_DUPLICATES_TOTAL.labels("differs" if outcome.differs else "same").inc()
-                if outcome.status == 201 and not outcome.duplicate:
+                if outcome.status == 201 and not outcome.known:
                     projects.add(event.project_id)
                     queues.update((job.queue, job.handler) for job in outcome.jobs if job.due)
         for kind, count in counts.items():
@@ -296,4 +300,4 @@ class Ingest:
 def _kind(outcome: Outcome) -> str:
     if outcome.status != 201:
         return "refused"
-    return "duplicate" if outcome.duplicate else "accepted"
+    return "duplicate" if outcome.known else "accepted"

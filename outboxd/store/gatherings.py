@@ -43,6 +43,12 @@ select u.event_id from (
     and not exists (select from outbox.members m where m.job_id = %(job)s)) u
 order by u.seq
 """
+# The oldest ones are looked at, whose jobs go first: ids are in the order of their making.
+_FORGET = b"""
+delete from outbox.members d where d.ctid = any (array(
+  select m.ctid from (select m.ctid, m.job_id from outbox.members m order by m.job_id limit %s) m
+  where not exists (select from outbox.jobs j where j.id = m.job_id offset 0)))
+"""
 _LAST = b"select max(id) as last from outbox.pending where project_id = %s"
 # Numbered up to there, and nothing of that waits for its place?
 _UNNUMBERED = b"select exists (select from outbox.pending where project_id = %s and id <= %s) as waits"
@@ -79,6 +85,11 @@ async def settle_in(db: Database, project: UUID, patience: timedelta = _PATIENCE
 async def members(conn: Conn, job: UUID) -> list[UUID]:
     """The events it works on, in feed order."""
     return await rows.values(await conn.execute(_MEMBERS, {"job": job}), UUID)
+
+
+async def forget(conn: Conn, limit: int = 5000) -> int:
+    """How many members were dropped whose jobs are gone."""
+    return (await conn.execute(_FORGET, [limit])).rowcount
 
 
 async def _numbered(db: Database, project: UUID, until: float) -> bool:

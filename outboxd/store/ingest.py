@@ -6,7 +6,7 @@ than everything else of a commit.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 from uuid import UUID
@@ -87,10 +87,19 @@ class Outcome(msgspec.Struct, frozen=True):
     """That it was linked to; of a new event."""
     deferred: bool = False
     """A job of generation will be made, or joined, when it is numbered."""
+    replayed: bool = False
+    """Stored by an earlier request with the same Idempotency-Key."""
+    retry_in: timedelta | None = None
+
+    @property
+    def known(self) -> bool:
+        """It was stored before."""
+        return self.duplicate or self.replayed
 
     def refusal(self) -> Error:
         """The error it stands for; only when `status` is 4xx."""
         error = of_status(self.status, self.error or "refused", self.code)
+        error.retry_in = self.retry_in or error.retry_in
         if self.event_id is not None:
             error.members["event_id"] = str(self.event_id)
         return error

@@ -1,4 +1,4 @@
-"""Which events make a job of generation, and to which session they belong: said by the publishing statement."""
+"""Which events make a job of generation, and their sessions: said by the publishing statement."""
 
 from typing import Any
 from uuid import UUID, uuid4

@@ -19,7 +19,8 @@ ROLES = ("outbox_producer", "outbox_worker", "outbox_operator", "outbox_reader")
 # Functions of the store without a scope, and why each may be so. A new one has to be put here, and explained.
 UPKEEP = {
     "chores.dirty", "chores.failed", "chores.forget_event_keys", "chores.forget_workers", "chores.pinned",
-    "chores.purge_dead", "chores.queues_of", "chores.remember_settings", "chores.succeeded", "jobs.expire",
+    "chores.purge_dead", "chores.queues_of", "chores.remember_settings", "chores.succeeded",
+    "gatherings.forget", "idempotency.forget", "jobs.expire",
     "jobs.reap", "measures.read", "partitions.alive", "partitions.attach", "partitions.detach",
     "partitions.drop", "partitions.finish", "partitions.listed", "partitions.make_partitions",
     "partitions.now", "partitions.raise_floor", "queues.stage",
@@ -27,8 +28,11 @@ UPKEEP = {
     "streams.unplaced",
 }  # fmt: skip
 """The engine's own work, which knows no tenants and shows nothing to anybody."""
-BEFORE_ANYBODY = {"keys.find", "keys.notice", "keys.own", "logins.caller", "ingest.ingest"}
-"""They find out who asks. `ingest` reads the key of each event where it is stored."""
+BEFORE_ANYBODY = {
+    "keys.find", "keys.notice", "keys.own", "logins.caller", "ingest.ingest", "ingest_once.ingest_once",
+    "idempotency.claim", "idempotency.keep",
+}  # fmt: skip
+"""They find out who asks. `ingest` reads the key of each event where it is stored; a claim names its team."""
 OF_A_WORKER = {
     "declared.listed", "workers.enlist", "workers.open_queue", "workers.sql_handlers", "deliveries.hold",
     "deliveries.note", "deliveries.read", "endpoints.hold", "gatherings.close", "gatherings.members",
