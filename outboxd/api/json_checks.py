@@ -31,6 +31,9 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 _AT = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
+_QUOTED = re.compile(r"(?<=^Invalid enum value) .*", re.DOTALL)
+"""What was sent is not sent back: it may be long, and it may be what should be told to nobody."""
+_LONGEST_NAME = 100
 _CODES = {"missing required": "required", "contains unknown": "unrecognized_keys"}
 
 
@@ -59,13 +62,13 @@ def invalid(wrong: msgspec.ValidationError, prefix: Path = ()) -> Invalid:
     said = str(wrong)
     at = _AT.search(said)
     path = prefix + (tuple(_steps(at[2])) if at else ())
-    said = said[: at.start()] if at else said
+    said = _QUOTED.sub("", said[: at.start()] if at else said)
     field = _FIELD.match(said)
     if field is None:
         return refused(said, path)
     code = _CODES[field[1]]
     message = "Required" if code == "required" else "Unrecognized key"
-    return refused(message, (*path, field[2]), code)
+    return refused(message, (*path, field[2][:_LONGEST_NAME]), code)
 
 
 def refused(message: str, path: Path, code: str = "invalid_type") -> Invalid:
@@ -75,7 +78,7 @@ def refused(message: str, path: Path, code: str = "invalid_type") -> Invalid:
 
 def _steps(path: str) -> Iterator[str]:
     for found in _STEP.finditer(path):
-        yield found[1] or found[2]
+        yield (found[1] or found[2])[:_LONGEST_NAME]
 
 
 def _utf8(body: bytes) -> None:
