@@ -251,7 +251,7 @@ async def test_a_wrong_body_is_400_and_leaves_nothing(
     assert (400, []) == (reply.status_code, listed)
 
 
-# M10 of memory.md §17
+@pytest.mark.proves("M10")
 async def test_private_spans_are_gone_before_anything_is_stored(db: Database, conn: Conn) -> None:
     tenant = await seed.tenant(conn)
     secret = "<private>hunter2</private>"
@@ -268,7 +268,7 @@ async def test_private_spans_are_gone_before_anything_is_stored(db: Database, co
     assert {"n": 0} == stored
 
 
-# M21 of memory.md §17
+@pytest.mark.proves("M21")
 async def test_the_limits_of_v1_hold_here(db: Database, conn: Conn) -> None:
     tenant = await seed.tenant(conn)
     async with serving(db, tenant.key, MAX_EVENT_BYTES="65536") as served:
@@ -315,3 +315,29 @@ async def test_both_are_audited_and_bear_the_request_id(db: Database, conn: Conn
     ).fetchall()
     assert "turn-7" == first.headers["x-request-id"]
     assert {"session.write", "session.end", "event.received"} <= {row["action"] for row in trail}
+
+
+@pytest.mark.proves("M21")
+async def test_events_by_old_routes_count_as_those_of_v1(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    async with serving(db, tenant.key, EVENT_RATE_PER_MIN="2") as served:
+        await sent(served, OBSERVE, **USED)
+        assert 201 == (await served.http.post("/v1/events", json={"eventType": "x"})).status_code
+        event = await served.http.post(OBSERVE, json=USED)
+        message = await served.http.post(
+            SUMMARIZE, json={"contentSessionId": "cs-1", "last_assistant_message": "x"}
+        )
+    assert [(429, "rate_limited")] * 2 == [
+        (reply.status_code, problem(reply)["error"]) for reply in (event, message)
+    ]
+
+
+@pytest.mark.proves("M21")
+async def test_requests_to_old_routes_count_as_those_to_v1(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    async with serving(db, tenant.key, RATE_LIMIT_PER_MIN="2") as served:
+        assert 200 == (await served.http.get("/v1/events")).status_code
+        first = await served.http.post(OBSERVE, json=USED)
+        second = await served.http.post(SUMMARIZE, json=USED)
+    assert (200, "0") == (first.status_code, first.headers["x-ratelimit-remaining"])
+    assert (429, "rate_limited") == (second.status_code, problem(second)["error"])

@@ -97,7 +97,7 @@ def test_an_agent_alone_is_found_while_its_session_is_open(engine: Engine, tenan
     assert first != second
 
 
-# M14 of memory.md §17
+@pytest.mark.proves("M14")
 def test_a_repeated_start_overwrites_nothing_and_fills_what_was_missing(
     engine: Engine, tenant: Tenant, clock: Clock
 ) -> None:
@@ -257,7 +257,7 @@ def test_retention_of_events_is_no_news(engine: Engine, tenant: Tenant, clock: C
     assert not end(engine, id_)[1]
 
 
-# M14 of memory.md §17
+@pytest.mark.proves("M14")
 def test_a_hook_that_ends_the_session_every_turn_is_harmless(
     engine: Engine, tenant: Tenant, clock: Clock
 ) -> None:
@@ -340,7 +340,7 @@ def test_a_silent_session_ends_by_itself(engine: Engine, tenant: Tenant, clock: 
     assert [] == idle(engine)
 
 
-# M14 of memory.md §17
+@pytest.mark.proves("M14")
 def test_an_ended_session_that_went_on_and_fell_silent_is_ended_again(
     engine: Engine, tenant: Tenant, clock: Clock
 ) -> None:
@@ -392,7 +392,7 @@ def delete(engine: Engine, id_: UUID, limit: int = 5000) -> bool:
 
 
 @pytest.mark.parametrize("fate", ["later", "leases", "completed", "dead_letters", "cancelled"])
-# M16 of memory.md §17
+@pytest.mark.proves("M16")
 def test_a_session_is_deleted_whatever_its_summary_job_does(
     engine: Engine, tenant: Tenant, clock: Clock, fate: str
 ) -> None:
@@ -412,7 +412,7 @@ def test_a_session_is_deleted_whatever_its_summary_job_does(
         delete(engine, id_)
 
 
-# M16 of memory.md §17
+@pytest.mark.proves("M16")
 def test_a_deletion_waits_for_nobody_who_holds_the_summary_job(
     dsn: str, engine: Engine, tenant: Tenant, clock: Clock
 ) -> None:

@@ -53,7 +53,7 @@ def together(dsn: str, *acts: Act) -> list[Any]:
     return found
 
 
-# M14 of memory.md §17
+@pytest.mark.proves("M14")
 def test_fifty_racing_starts_make_one_session_and_one_of_them_made_it(
     dsn: str, engine: Engine, tenant: Tenant
 ) -> None:
@@ -180,7 +180,7 @@ def test_an_end_while_the_summary_settles_neither_waits_nor_deadlocks(
     assert (2, second) == tuple(session(engine, id_)[name] for name in ("end_count", "summary_job"))
 
 
-# M16 of memory.md §17
+@pytest.mark.proves("M16")
 def test_a_deletion_against_the_worker_that_settles_ends_without_a_deadlock(
     dsn: str, engine: Engine, tenant: Tenant, clock: Clock
 ) -> None:
