@@ -3,7 +3,7 @@
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -92,36 +92,48 @@ async def incoming(
     # After the key, which tells what was sent, and before anything of it goes on.
     clean = await exchange.api.privacy.clean(project, payload, metadata)
     return Incoming(
-        id=exchange.api.ingest.mint(),
-        team_id=exchange.team,
+        **_as_sent(event),
+        **_of_request(exchange),
         project_id=project,
-        type=event.event_type,
+        session_id=session,
         adapter=adapter,
+        platform_source=platform,
         payload=clean.payload,
         metadata=clean.metadata,
         private_removed=clean.removed,
-        session_id=session,
-        content_session_id=event.content_session_id,
-        platform_source=platform,
-        platform_given=event.platform_source is not UNSET,
-        source_event_id=event.source_event_id,
-        subject=event.subject,
-        ordering_key=event.ordering_key,
-        occurred_at=_time(event.occurred_at_epoch),
         run_at=run_at,
         expires_at=expires_at,
-        priority=event.priority,
-        request_id=exchange.request_id,
-        traceparent=exchange.traceparent,
-        tracestate=exchange.tracestate,
-        hops=_hops(exchange),
-        key_id=exchange.key_id,
-        actor=exchange.caller.actor,
         event_key=key,
-        strict=event.idempotency_key is not None,
         watched=watched,
         generate=generate,
     )
+
+
+def _as_sent(event: EventIn) -> dict[str, Any]:
+    return {
+        "type": event.event_type,
+        "content_session_id": event.content_session_id,
+        "platform_given": event.platform_source is not UNSET,
+        "source_event_id": event.source_event_id,
+        "subject": event.subject,
+        "ordering_key": event.ordering_key,
+        "occurred_at": _time(event.occurred_at_epoch),
+        "priority": event.priority,
+        "strict": event.idempotency_key is not None,
+    }
+
+
+def _of_request(exchange: Exchange) -> dict[str, Any]:
+    return {
+        "id": exchange.api.ingest.mint(),
+        "team_id": exchange.team,
+        "request_id": exchange.request_id,
+        "traceparent": exchange.traceparent,
+        "tracestate": exchange.tracestate,
+        "hops": _hops(exchange),
+        "key_id": exchange.key_id,
+        "actor": exchange.caller.actor,
+    }
 
 
 def platform_of(given: str | None) -> str | None:

@@ -193,7 +193,7 @@ async def test_a_key_that_is_none_is_refused(db: Database, conn: Conn, key: str)
     tenant = await seed.tenant(conn)
     async with serving(db, tenant.key) as served:
         reply = await served.http.post(
-            "/v1/events", json={"eventType": "a"}, headers=[("Idempotency-Key", key.encode("latin-1"))]
+            "/v1/events", json={"eventType": "a"}, headers=[(b"Idempotency-Key", key.encode("latin-1"))]
         )
         twice = await served.http.post(
             "/v1/events",
