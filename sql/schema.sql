@@ -1079,6 +1079,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.backoff(p_attempt integer, p_policy jsonb, p_u double precision) returns interval immutable
 -- function outbox.beat(p_worker uuid, p_running integer DEFAULT 0) returns TABLE(alive boolean, cancelled uuid[], db_now timestamp with time zone) volatile security definer
 -- function outbox.begin_call(p_call uuid, p_job uuid, p_providers text[], p_models text[], p_estimate bigint) returns TABLE(provider text, model text, troubled boolean, held text, wait interval) volatile
+-- function outbox.begin_purge(p_caller outbox.caller, p_project uuid) returns outbox.purges volatile
 -- function outbox.bigrams(p_text text, p_closed boolean) returns text immutable
 -- function outbox.blank_events(p_events uuid[], p_unlink boolean, p_now timestamp with time zone) returns integer volatile
 -- function outbox.budget_gate(p_project uuid, p_tokens bigint DEFAULT 0, p_cost bigint DEFAULT 0) returns TABLE(closed text, until timestamp with time zone) volatile
@@ -1128,6 +1129,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.cluster() returns text stable
 -- function outbox.conclude(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.configure_queue(p_caller outbox.caller, p_queue text, p_settings jsonb) returns outbox.queues volatile security definer
+-- function outbox.continue_purge(p_project uuid, p_limit integer DEFAULT 5000) returns outbox.purges volatile
 -- function outbox.dead_leases(p_limit integer) returns uuid[] volatile
 -- function outbox.decide(p_items outbox.settling[], p_now timestamp with time zone) returns outbox.settling[] volatile
 -- function outbox.delete_memory(p_caller outbox.caller, p_memory uuid, p_expunge boolean DEFAULT false) returns integer volatile
@@ -1266,7 +1268,12 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.publish_many(p_events jsonb[], p_project uuid DEFAULT NULL::uuid) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile security definer
 -- function outbox.publish_rows(p_rows outbox.incoming[]) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile
 -- function outbox.purge(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
+-- function outbox.purge_batch(p_purge outbox.purges, p_limit integer, OUT done integer, OUT upto uuid) returns record volatile
+-- function outbox.purge_counts(p_caller outbox.caller, p_project uuid, OUT observations bigint, OUT agent_events bigint, OUT sessions bigint, OUT jobs bigint) returns record stable
 -- function outbox.purge_dead(p_before timestamp with time zone, p_limit integer DEFAULT 1000) returns integer volatile
+-- function outbox.purge_events(p_purge outbox.purges, p_limit integer, OUT done integer, OUT upto uuid) returns record volatile
+-- function outbox.purge_jobs(p_purge outbox.purges, p_limit integer) returns integer volatile
+-- function outbox.purgeable_jobs(p_caller outbox.caller, p_project uuid, p_mark timestamp with time zone, p_limit integer) returns uuid[] volatile
 -- function outbox.queue_settings(p_queue outbox.queues, p_settings jsonb) returns outbox.queues volatile
 -- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
@@ -1288,6 +1295,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.restartable(p_jobs uuid[], p_lanes bigint[]) returns uuid[] volatile
 -- function outbox.resume(p_caller outbox.caller, p_queue text, p_project uuid DEFAULT NULL::uuid) returns boolean volatile security definer
 -- function outbox.resume_provider(p_caller outbox.caller, p_provider text) returns boolean volatile security definer
+-- function outbox.retain_events(p_project uuid, p_before timestamp with time zone, p_limit integer) returns integer volatile
+-- function outbox.retain_memory(p_limit integer) returns integer volatile
 -- function outbox.retake_keys(p_jobs uuid[]) returns void volatile
 -- function outbox.retire(p_worker uuid) returns integer volatile security definer
 -- function outbox.retry(p_caller outbox.caller, p_job uuid, p_reason text DEFAULT NULL::text) returns TABLE(before text, after text, series integer) volatile security definer
@@ -1300,6 +1309,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
 -- function outbox.row_changes(p_old jsonb, p_new jsonb) returns jsonb immutable
 -- function outbox.scope_openers(p_scope text) returns text[] immutable
+-- function outbox.scrub_queries(p_purge outbox.purges, p_limit integer, OUT done integer, OUT upto uuid) returns record volatile
 -- function outbox.search(p_caller outbox.caller, p_project uuid, p_query text, p_filter jsonb DEFAULT '{}'::jsonb, p_limit integer DEFAULT 20, p_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_after jsonb DEFAULT NULL::jsonb) returns TABLE(id uuid, score double precision, relaxed boolean, updated_at timestamp with time zone) stable
 -- function outbox.search_language() returns regconfig stable
 -- function outbox.search_matches(p_project outbox.projects, p_words tsquery, p_gate tsquery, p_lexemes text[], p_needed integer, p_filter jsonb, p_at timestamp with time zone, p_limit integer, p_after jsonb DEFAULT NULL::jsonb) returns TABLE(id uuid, score double precision, updated_at timestamp with time zone) stable
@@ -1344,6 +1354,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.take_waiting(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
 -- function outbox.tell_budget(p_project uuid, p_spending jsonb, p_percent integer) returns void volatile
 -- function outbox.tell_deleted(p_project uuid, p_type text, p_ids uuid[]) returns void volatile
+-- function outbox.tell_purged(p_purge outbox.purges) returns void volatile
 -- function outbox.tell_waiters(p_jobs uuid[]) returns void volatile
 -- function outbox.term_query(p_lexeme text) returns text immutable
 -- function outbox.texts_of(p_value jsonb) returns text[] immutable

@@ -240,3 +240,48 @@ create type outbox.gathered as (
 -- A search visits many rows and reads the texts of few: what is long stands beside the row. A text vector hardly compresses.
 alter table outbox.observations set (toast_tuple_target = 256);
 alter table outbox.observations alter column search set storage external;
+
+-- What the audit trail says, on its way out.
+create type outbox.trail as (
+  id uuid,
+  at timestamptz,
+  action text,
+  resource_type text,
+  resource_id text,
+  team_id uuid,
+  project_id uuid,
+  actor text,
+  key_id uuid,
+  request_id text,
+  event_id uuid,
+  job_id uuid,
+  details jsonb
+);
+
+-- Purges of a project's memory: how far each is, and who asked for it. One a project, the latest.
+create table outbox.purges (
+  project_id uuid primary key,
+  team_id uuid not null,
+  mark timestamptz not null,
+  -- What it is at: 0 jobs, 1 observations, 2 events, 3 sessions, 4 words in the audit trail, 5 done.
+  step smallint not null default 0,
+  -- Behind which row of that step it goes on.
+  upto uuid not null default '00000000-0000-0000-0000-000000000000',
+  observations bigint not null default 0,
+  agent_events bigint not null default 0,
+  sessions bigint not null default 0,
+  jobs bigint not null default 0,
+  actor text not null,
+  key_id uuid,
+  request_id text
+);
+create index purges_unfinished on outbox.purges (project_id) where step < 5;
+
+-- Up to which event a project's retention has blanked them.
+create table outbox.retained (
+  project_id uuid primary key,
+  upto uuid not null
+);
+
+-- Operators ask by provider: how its last calls went, and what they cost.
+create index usage_calls_provider on outbox.usage_calls (provider, at);
