@@ -39,7 +39,6 @@ def tools(calls: Mapping[str, Call[C]], *, closed: bool = False) -> list[Tool[C]
     return [
         Tool(name=name, description=said, call=calls[name], properties=given, required=need, closed=closed)
         for name, said, given, need in _TABLE
-        if name in calls
     ]
 
 

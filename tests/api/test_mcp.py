@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import httpx2
@@ -14,11 +15,14 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from outboxd.api import mcp
+from outboxd.db import rows
 from outboxd.db.pool import Database
 from outboxd.mcp import messages
 from outboxd.store import tenants
+from outboxd.store.callers import CALLER, row
 from tests import seed
 from tests.api.listening import listening
 from tests.api.served import Served, problem, serving
@@ -28,6 +32,7 @@ BOTH = {"accept": "application/json, text/event-stream"}
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 TOLD = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 PATH = "/v1/mcp"
+_WRITE = f"select observation_id from outbox.write_memory({CALLER}, %s, %s)"
 
 
 @pytest.fixture
@@ -279,8 +284,148 @@ async def test_the_official_client_is_content(db: Database, acme: seed.Tenant, m
             listed = {tool.name for tool in (await client.list_tools()).tools}
             found = await client.call_tool("projects", {})
             lost = await client.call_tool("nope", {})
-    assert "projects" in listed
+    assert listed == {"search", "context", "recent", "get", "projects"}
     [item] = found.content
     assert isinstance(item, TextContent)
     assert json.loads(item.text) == {"projects": [{"id": str(acme.project), "name": "acme"}]}
     assert lost.is_error
+
+
+async def remembered(conn: Conn, tenant: seed.Tenant, *contents: str, kind: str = "manual") -> list[str]:
+    """Memories of the project; their ids."""
+    made = []
+    for content in contents:
+        given = Jsonb({"content": content, "kind": kind, "metadata": {}})
+        cur = await conn.execute(_WRITE.encode(), (row(seed.OPERATOR), tenant.project, given))
+        made.append(str(await rows.value(cur, UUID)))
+    return made
+
+
+async def told(served: Served, name: str, given: Any = None) -> Any:
+    failed, text = await called(served, name, given)
+    assert not failed, text
+    return json.loads(text)
+
+
+def ids(found: Any) -> list[str]:
+    return [each["id"] for each in found["observations"]]
+
+
+async def test_search_finds_best_first_and_context_gives_one_text(
+    served: Served, conn: Conn, acme: seed.Tenant
+) -> None:
+    [first, second, _] = await remembered(
+        conn, acme, "deploy with make deploy", "deploy deploy deploy", "nothing of the kind"
+    )
+    found = await told(served, "search", {"query": "deploy"})
+    assert set(ids(found)) == {first, second}
+    assert all(0 < each["score"] <= 1 and each["snippet"] for each in found["observations"])
+    one = await told(served, "search", {"query": "deploy", "limit": 1})
+    assert ids(one) == ids(found)[:1]
+    context = await told(served, "context", {"query": "deploy"})
+    assert context["context"] == "\n\n".join(each["content"] for each in context["observations"])
+    assert set(context) == {"observations", "context"}
+
+
+async def test_without_a_query_context_is_what_is_new(served: Served, conn: Conn, acme: seed.Tenant) -> None:
+    made = await remembered(conn, acme, "one", "two", "three")
+    for given in ({}, {"query": "  "}, {"query": None}):
+        assert ids(await told(served, "context", given)) == made[::-1]
+    assert ids(await told(served, "recent")) == made[::-1]
+    assert (await told(served, "context", {"tokenBudget": 1}))["context"] != ""
+
+
+@pytest.mark.parametrize(
+    ("limit", "count"), [(2, 2), (0, 1), (-5, 1), (2.9, 2), (1e9, 100), ("3", 20), (None, 20), (True, 20)]
+)
+async def test_numbers_are_brought_into_their_limits_and_the_rest_is_as_absent(
+    served: Served, conn: Conn, acme: seed.Tenant, limit: Any, count: int
+) -> None:
+    await remembered(conn, acme, *(f"memory {n}" for n in range(110)))
+    assert len(ids(await told(served, "recent", {"limit": limit}))) == count
+
+
+async def test_filters_narrow(served: Served, conn: Conn, acme: seed.Tenant) -> None:
+    [plain] = await remembered(conn, acme, "alpha")
+    [decided] = await remembered(conn, acme, "alpha two", kind="decision")
+    assert ids(await told(served, "recent", {"kind": "decision"})) == [decided]
+    assert set(ids(await told(served, "recent", {"kind": ["manual", "decision"]}))) == {plain, decided}
+    assert ids(await told(served, "search", {"query": "alpha", "kind": ["decision"]})) == [decided]
+    for given in ({"since": "2031-01-01"}, {"until": 5}, {"sessionId": "nope"}, {"file": "a.py"}):
+        assert ids(await told(served, "search", {"query": "alpha", **given})) == []
+
+
+async def test_get_has_sources_and_leaves_out_what_is_not_there(
+    served: Served, conn: Conn, acme: seed.Tenant
+) -> None:
+    made = await remembered(conn, acme, "one", "two")
+    other = await seed.tenant(conn, "other")
+    [foreign] = await remembered(conn, other, "theirs")
+    found = await told(served, "get", {"ids": [made[1], foreign, "nope", made[0], made[1]]})
+    assert ids(found) == [made[1], made[0]]
+    assert [each["sources"] for each in found["observations"]] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "text"),
+    [
+        ("search", {}, '"query" is required'),
+        ("search", {"query": " "}, '"query" is required'),
+        ("search", {"query": 5}, '"query" must be a string'),
+        ("search", {"query": "x" * 4001}, '"query" must be at most 4000 characters'),
+        ("search", {"query": "x", "since": "soon"}, '"since" must be epoch milliseconds or ISO 8601'),
+        ("search", {"query": "x", "kind": [1]}, '"kind" must be at most 20 strings'),
+        ("get", {}, '"ids" is required'),
+        ("get", {"ids": ["x"] * 51}, '"ids" must be at most 50 strings'),
+    ],
+)
+async def test_wrong_arguments_are_told(served: Served, name: str, given: Any, text: str) -> None:
+    assert await called(served, name, given) == (True, text)
+
+
+READS = [("search", {"query": "x"}), ("context", {"query": "x"}), ("recent", {})]
+
+
+@pytest.mark.parametrize(("name", "given"), READS)
+async def test_a_project_is_named_by_team_keys_and_never_a_foreign_one(
+    db: Database, conn: Conn, acme: seed.Tenant, name: str, given: dict[str, Any]
+) -> None:
+    sibling = await tenants.make_project(conn, seed.OPERATOR, acme.team, "sibling")
+    other = await seed.tenant(conn, "other")
+    _, team_key = await seed.key(conn, acme.team, "memories:read")
+    async with serving(db, team_key) as served:
+        assert await called(served, name, given) == (True, '"projectId" is required')
+        assert ids(await told(served, name, {**given, "projectId": str(sibling)})) == []
+        for foreign in (str(other.project), "nope"):
+            assert await called(served, name, {**given, "projectId": foreign}) == (True, "Project not found")
+    async with serving(db, acme.key) as served:
+        for foreign in (str(sibling), str(other.project), "nope"):
+            said = await called(served, name, {**given, "projectId": foreign})
+            assert said == (True, "API key is scoped to a different project")
+    denied = await (
+        await conn.execute(
+            "select details ->> 'status' as status from outbox.audit_log where action = 'access.denied'"
+        )
+    ).fetchall()
+    assert sorted(each["status"] for each in denied) == ["403", "403", "403", "404"]
+
+
+async def test_reads_stand_in_the_audit_trail(served: Served, conn: Conn, acme: seed.Tenant) -> None:
+    [made] = await remembered(conn, acme, "deploy")
+    await told(served, "search", {"query": "deploy" + " x" * 400, "kind": "manual"})
+    await told(served, "context", {"query": "deploy"})
+    await told(served, "recent")
+    await told(served, "get", {"ids": [made]})
+    found = await (
+        await conn.execute(
+            "select details from outbox.audit_log where action = 'observation.read' order by at, id"
+        )
+    ).fetchall()
+    trail = [each["details"] for each in found]
+    assert [(each["mode"], each["via"]) for each in trail] == [
+        (mode, "mcp") for mode in ("search", "context", "recent", "get")
+    ]
+    assert len(trail[0]["query"]) == 500
+    assert trail[0]["filters"] == {"kinds": ["manual"]}
+    assert trail[1]["observationIds"] == [made]
+    assert (trail[2]["limit"], trail[2]["resultCount"]) == (20, 1)

@@ -1,0 +1,62 @@
+"""Reading memory stands in the audit trail: who asked what, and which observations were told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from outboxd import telemetry
+from outboxd.api.exchange import Exchange
+from outboxd.errors import Error
+from outboxd.model.observations import Memory
+from outboxd.store import audit
+from outboxd.store.search import SearchQuery
+
+log = structlog.get_logger()
+
+_ACTION = "observation.read"
+_LONGEST_QUERY = 500
+_MOST_IDS = 100
+
+
+async def note_read(
+    exchange: Exchange,
+    mode: str,
+    found: Sequence[Memory],
+    *,
+    asked: SearchQuery | None = None,
+    via: str | None = None,
+) -> None:
+    """A row, as far as one can be written: what was read is not taken back for it.
+
+    `mode`: event_observations, search, context, recent, get; `via`: None for the API itself.
+    """
+    project = asked.project if asked else None
+    details = {
+        "mode": mode,
+        **(_question(asked) if asked else {}),
+        "resultCount": len(found),
+        "observationIds": [str(each.id) for each in found[:_MOST_IDS]],
+        **({"via": via} if via else {}),
+    }
+    try:
+        async with exchange.api.db.connection() as conn:
+            await audit.record(
+                conn,
+                exchange.caller,
+                "observation.read",
+                "observation",
+                None,
+                project=project,
+                details=details,
+            )
+    except Error as failed:
+        telemetry.AUDIT_LOST_TOTAL.inc()
+        log.warning("read not in the audit trail", code=failed.code, mode=mode)
+
+
+def _question(asked: SearchQuery) -> dict[str, Any]:
+    filters = msgspec.to_builtins(asked.where.document)
+    query = {} if asked.query is None else {"query": asked.query[:_LONGEST_QUERY]}
+    return {**query, "limit": asked.limit, **({"filters": filters} if filters else {})}
