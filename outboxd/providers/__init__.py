@@ -6,8 +6,9 @@ Whether a provider is to be left alone is a row that all processes see; nothing 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 import structlog
@@ -25,6 +26,7 @@ from outboxd.providers.prices import Prices
 from outboxd.providers.provider import Lived, Prompt, Provider, Reply, Seen, Stop, estimate
 
 __all__ = [
+    "Ask",
     "Kind",
     "Lived",
     "Prompt",
@@ -41,6 +43,9 @@ __all__ = [
 ]
 
 log = structlog.get_logger()
+
+Ask = Callable[[str, Prompt], Awaitable[Reply]]
+"""(a provider's name, what it is asked) → its reply."""
 
 
 @asynccontextmanager
@@ -77,31 +82,38 @@ class Providers:
         """Micro-dollars; None: unknown."""
         return self._prices.cost(model, tokens_in, tokens_out)
 
-    async def generate(self, name: str, prompt: Prompt, deadline: float | None = None) -> Reply:
-        """One call of the provider `name`; cancelling the task aborts it.
-
-        `deadline` is in seconds of the event loop's clock; the call itself gets the configured time
-        at most, once it is its turn. Raises ProviderFailed; Overloaded if the deadline came before
-        its turn did, and nothing was sent; NotConfigured for a name that is not in `names`.
-        """
-        provider = self._made.get(name)
-        if provider is None:
-            raise NotConfigured(f"the provider {name[:40]!r} is not configured here")
-        async with self._turn(deadline):
-            ends = asyncio.get_running_loop().time() + self._timeout
-            return await self._counted(name, provider, prompt, min(ends, deadline or ends))
-
     @asynccontextmanager
-    async def _turn(self, deadline: float | None) -> AsyncIterator[None]:
+    async def turn(self, deadline: float | None = None) -> AsyncIterator[Ask]:
+        """One of the calls that this process may make at once: what it gives asks a provider.
+
+        Budgets and holds are asked inside of it, since they may have closed while it was waited for.
+        `deadline` is in seconds of the event loop's clock. Raises Overloaded if it came first.
+        """
         try:
             async with asyncio.timeout_at(deadline):
                 await self._turns.acquire()
         except TimeoutError:
             raise Overloaded("too many calls of providers at once") from None
         try:
-            yield
+            yield partial(self._ask, deadline)
         finally:
             self._turns.release()
+
+    async def generate(self, name: str, prompt: Prompt, deadline: float | None = None) -> Reply:
+        """One call of the provider `name` in a turn of its own; cancelling the task aborts it.
+
+        The call gets the configured time at most, and ends by the deadline. Raises ProviderFailed;
+        Overloaded if nothing was sent by then; NotConfigured for a name that is not in `names`.
+        """
+        async with self.turn(deadline) as ask:
+            return await ask(name, prompt)
+
+    async def _ask(self, deadline: float | None, name: str, prompt: Prompt) -> Reply:
+        provider = self._made.get(name)
+        if provider is None:
+            raise NotConfigured(f"the provider {name[:40]!r} is not configured here")
+        ends = asyncio.get_running_loop().time() + self._timeout
+        return await self._counted(name, provider, prompt, min(ends, deadline or ends))
 
     async def _counted(self, name: str, provider: Provider, prompt: Prompt, ends: float) -> Reply:
         begun, came = time.monotonic(), "cancelled"

@@ -1,8 +1,8 @@
 """One call of a provider for jobs of generation: asked for, put on record, made, and told.
 
-    budget, hold ──▶ on record as lost ──▶ call ──▶ metered: with the jobs' end, or alone if there is none
-        └ closed: HeldError                 ├ failed: the provider rests for a while, or the attempt fails
-                                            └ nobody wants it any more: cancelled
+    turn ─▶ budget, hold ─▶ on record as lost ─▶ call ─▶ metered: with the jobs' end, or alone
+                └ closed: HeldError                ├ failed: the provider rests, or the attempt fails
+                                                   └ nobody wants it any more: cancelled
 
 The record stands before the call, so a worker that dies in it leaves a call that was counted.
 """
@@ -18,7 +18,7 @@ import structlog
 
 from outboxd.db.pool import Database
 from outboxd.errors import Error
-from outboxd.providers import Prompt, ProviderFailed, Providers, Reply, estimate
+from outboxd.providers import Ask, Prompt, ProviderFailed, Providers, Reply, estimate
 from outboxd.store import generation, holds
 from outboxd.store.generation import Begun, Call
 from outboxd.store.ids import Mint
@@ -73,16 +73,19 @@ class Calling:
 
     async def ask(self, order: Order, prompt: Prompt) -> Answered:
         """Raises HeldError, ProviderFailed, and Unavailable when the database is away."""
+        async with self._providers.turn() as ask:
+            return await self._asked_in_turn(ask, order, prompt)
+
+    async def _asked_in_turn(self, ask: Ask, order: Order, prompt: Prompt) -> Answered:
         size = estimate(prompt.system, prompt.user)
         call = self._mint()
         async with self._db.transaction() as conn:
-            begun = await generation.begin_call(conn, call, order.job_id, self._asked(order), size)
+            begun = await generation.begin_call(conn, call, order.job_id, self._wanted(order), size)
         if begun.provider is None:
             raise HeldError(begun.held or "provider", begun.held or "provider", begun.wait or _BUSY)
         record = _Record(call, order.job_id, begun, size)
         try:
-            named = msgspec.structs.replace(prompt, model=begun.model or None)
-            reply = await self._providers.generate(begun.provider, named)
+            reply = await ask(begun.provider, msgspec.structs.replace(prompt, model=begun.model or None))
         except ProviderFailed as failed:
             await self.meter(record.of(failed.kind))
             raise await self._judged(failed, begun.provider, troubled=begun.troubled) from None
@@ -93,7 +96,7 @@ class Calling:
             await self._well(begun.provider)
         return Answered(reply=reply, provider=begun.provider, call=record.answered(reply))
 
-    def _asked(self, order: Order) -> list[tuple[str, str]]:
+    def _wanted(self, order: Order) -> list[tuple[str, str]]:
         """A project's own provider alone; the server's default, and what stands in for it."""
         own = self._providers
         name = order.provider if order.provider in own.names else own.default
