@@ -130,18 +130,15 @@ async def _found_or_made(exchange: Exchange, project: UUID, given: ToolUsed) -> 
     known = await _found(exchange, project, given.content_session_id, given.platform_source)
     if known is not None:
         return known
-    made, _ = await sessions.opened(
-        exchange,
-        "events:write",
-        Given(
-            project=project,
-            external=given.content_session_id,
-            content=given.content_session_id,
-            agent=given.agent_id,
-            agent_type=given.agent_type,
-            platform=_platform(given.platform_source),
-        ),
+    new = Given(
+        project=project,
+        external=given.content_session_id,
+        content=given.content_session_id,
+        agent=given.agent_id,
+        agent_type=given.agent_type,
+        platform=_platform(given.platform_source),
     )
+    made, _ = await exchange.api.db.run(lambda conn: sessions.opened(conn, exchange, "events:write", new))
     return made.id
 
 

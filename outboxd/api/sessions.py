@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from outboxd.api import cursors, job_views, queries, tenancy, wire
+from outboxd.api import cursors, idempotency, job_views, queries, tenancy, wire
 from outboxd.api import exchange as x
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.json_checks import refused
@@ -18,7 +18,7 @@ from outboxd.model import JobDescriptor
 from outboxd.model.raw import ObjectOrNull, no_members
 from outboxd.model.sessions import Session, SessionEnded, SessionPage, SessionReply
 from outboxd.store import history, sessions
-from outboxd.store.sessions import Ended, Given, SessionFilter, Started
+from outboxd.store.sessions import Ended, Given, SessionFilter
 
 LIST_QUERY = frozenset(
     [
@@ -61,21 +61,22 @@ async def start(exchange: Exchange) -> Reply:
     metadata = _metadata(given)
     project = await tenancy.written_project(exchange, given.project_id)
     clean = await exchange.api.privacy.clean(project, metadata, UNSET)
-    found, made = await opened(
-        exchange,
-        "sessions:write",
-        Given(
-            project=project,
-            external=given.external_session_id or None,
-            content=given.content_session_id,
-            agent=given.agent_id,
-            agent_type=given.agent_type,
-            platform=given.platform_source,
-            metadata=bytes(clean.payload),
-            reopen=given.reopen is True,
-        ),
+    told = Given(
+        project=project,
+        external=given.external_session_id or None,
+        content=given.content_session_id,
+        agent=given.agent_id,
+        agent_type=given.agent_type,
+        platform=given.platform_source,
+        metadata=bytes(clean.payload),
+        reopen=given.reopen is True,
     )
-    return x.json(SessionReply(session=found), 201 if made else 200)
+
+    async def write(conn: Link) -> Reply:
+        found, made = await opened(conn, exchange, "sessions:write", told)
+        return x.json(SessionReply(session=found), 201 if made else 200)
+
+    return await idempotency.once(exchange, write, scope=project)
 
 
 async def end(exchange: Exchange) -> Reply:
@@ -121,14 +122,10 @@ async def listed(exchange: Exchange) -> Reply:
     return x.json(SessionPage(sessions=found[:limit], next_cursor=cursors.write(exchange, more)))
 
 
-async def opened(exchange: Exchange, scope: str, given: Given) -> tuple[Session, bool]:
+async def opened(conn: Link, exchange: Exchange, scope: str, given: Given) -> tuple[Session, bool]:
     """The session, and whether this call made it. The key is judged for `scope` in the statement."""
-
-    async def write(conn: Link) -> tuple[Started, Session | None]:
-        started = await sessions.start(conn, tenancy.by_key(exchange, scope), given)
-        return started, await sessions.get(conn, exchange.caller, started.session_id)
-
-    started, shown = await exchange.api.db.run(write)
+    started = await sessions.start(conn, tenancy.by_key(exchange, scope), given)
+    shown = await sessions.get(conn, exchange.caller, started.session_id)
     if shown is None:
         raise NotFound("Session not found")
     return msgspec.structs.replace(shown, last_event_at_epoch=UNSET, event_count=UNSET), started.made

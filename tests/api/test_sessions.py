@@ -94,6 +94,23 @@ async def test_without_identity_every_start_is_a_new_session(db: Database, conn:
     assert [None, {}] == [made[0]["contentSessionId"], made[0]["metadata"]]
 
 
+async def test_a_start_with_an_idempotency_key_has_one_answer(db: Database, conn: Conn) -> None:
+    """Without identity, a resend would make another session."""
+    tenant = await seed.tenant(conn)
+    headers = {"idempotency-key": "k-1"}
+    async with serving(db, tenant.key) as served:
+        first, again = [
+            await served.http.post("/v1/sessions/start", json={"agentType": "t"}, headers=headers)
+            for _ in range(2)
+        ]
+        other = await served.http.post("/v1/sessions/start", json={"agentType": "u"}, headers=headers)
+        listed = (await served.http.get("/v1/sessions")).json()["sessions"]
+    assert (201, 201, 422) == (first.status_code, again.status_code, other.status_code)
+    assert "true" == again.headers["idempotency-replayed"]
+    assert first.json() == again.json()
+    assert [first.json()["session"]["id"]] == [each["id"] for each in listed]
+
+
 async def test_racing_starts_give_one_201_and_one_session(db: Database, conn: Conn) -> None:
     tenant = await seed.tenant(conn)
     async with serving(db, tenant.key) as served:
