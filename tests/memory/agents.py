@@ -8,7 +8,7 @@ import msgspec
 from outboxd.client import Client, Event
 
 _FILES = ("src/app.py", "src/store/orders.py", "tests/test_orders.py", "README.md", "pyproject.toml")
-_BATCH = 20
+_BATCH = 7
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
