@@ -13,6 +13,7 @@ METRICS = {name: value for name, value in vars(telemetry).items() if isinstance(
 PACKAGE = Path(telemetry.__file__).parents[1]
 SPECIFIED = """
   http_requests_total http_request_seconds http_in_flight http_refused_total auth_cache_total
+  streams_open audit_lost_total
   limits_not_asked_total
   ingest_events_total ingest_queue_events ingest_queue_bytes ingest_group_size
   ingest_commit_seconds ingest_refused_total ingest_isolations_total ingest_duplicates_total
