@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from outboxd.api.exchange import Operation
 from outboxd.api.parameters import PARAMETERS
 
-JSON = "application/json"
+JSON, PROBLEM = "application/json", "application/problem+json"
 _REF = "#/components/schemas/{name}"
 _NAMED = re.compile(r"\{(\w+)(?::\w+)?\}")
 _ASKED = re.compile(r"^(?:GET|POST|PUT|PATCH|DELETE) [^\s:]+:\s*")
@@ -90,11 +90,11 @@ def operation(template: str, method: str, given: Operation, shapes: Shapes) -> d
         "summary": summary(given),
         "tags": [_tag(template)],
         "security": _SECURITY[given.auth],
-        "responses": dict(_responses(template, given, shapes)),
+        "responses": dict(_responses(template, method, given, shapes)),
     }
     if given.scopes:
         told["description"] = "Scope: " + " or ".join(f"`{scope}`" for scope in given.scopes)
-    parameters = [*_parameters(template, given, shapes)]
+    parameters = [*_parameters(template, method, given, shapes)]
     if parameters:
         told["parameters"] = parameters
     if given.body is not None:
@@ -113,7 +113,11 @@ def summary(given: Operation) -> str:
 
 def problems(routes: Mapping[str, Mapping[str, Operation]], shapes: Shapes) -> dict[str, Any]:
     """The replies that refuse, by their status."""
-    every = (_refusals(path, each) for path, operations in routes.items() for each in operations.values())
+    every = (
+        _refusals(path, method, each)
+        for path, operations in routes.items()
+        for method, each in operations.items()
+    )
     return {
         f"Problem{status}": _problem(HTTPStatus(status), shapes) for status in sorted(set().union(*every))
     }
@@ -128,7 +132,7 @@ def _problem(status: HTTPStatus, shapes: Shapes) -> dict[str, Any]:
     return {
         "description": status.phrase,
         "headers": _headers(names),
-        "content": {"application/problem+json": {"schema": shapes.of(Problem)}},
+        "content": {PROBLEM: {"schema": shapes.of(Problem)}},
     }
 
 
@@ -157,7 +161,12 @@ def _body(given: Operation) -> Any:
     return given.body.type if given.shape is None else given.shape
 
 
-def _parameters(template: str, given: Operation, shapes: Shapes) -> Iterator[dict[str, Any]]:
+def _creates(template: str, method: str, given: Operation) -> bool:
+    """Such a request may carry `Idempotency-Key`."""
+    return method == "POST" and 201 in given.answers and template.startswith("/v1/")
+
+
+def _parameters(template: str, method: str, given: Operation, shapes: Shapes) -> Iterator[dict[str, Any]]:
     for name in _NAMED.findall(template):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     for name in sorted(given.query):
@@ -165,13 +174,35 @@ def _parameters(template: str, given: Operation, shapes: Shapes) -> Iterator[dic
     if 412 in given.refuses:
         revision = {"type": "string", "description": '`"<revision>"`, or `*`'}
         yield {"name": "If-Match", "in": "header", "schema": revision}
+    if _creates(template, method, given):
+        once = {
+            "type": "string",
+            "pattern": "^[!#-~]{1,255}$",
+            "description": "the same again: the same reply",
+        }
+        yield {"name": "Idempotency-Key", "in": "header", "schema": once}
 
 
-def _responses(template: str, given: Operation, shapes: Shapes) -> Iterator[tuple[str, dict[str, Any]]]:
+def _responses(
+    template: str, method: str, given: Operation, shapes: Shapes
+) -> Iterator[tuple[str, dict[str, Any]]]:
     for status, kind in sorted(given.answers.items()):
         yield str(status), _answer(status, kind, shapes)
-    for status in sorted(_refusals(template, given) - given.answers.keys()):
-        yield str(status), {"$ref": f"#/components/responses/Problem{status}"}
+    for status in sorted(_refusals(template, method, given) - given.answers.keys()):
+        if given.legacy and status >= 500:
+            yield str(status), _legacy(status, given)
+        else:
+            yield str(status), {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def _legacy(status: int, given: Operation) -> dict[str, Any]:
+    """A problem document some of whose members older clients have their own idea of."""
+    schema = {"type": "object", "required": ["type", "error", "requestId", *given.legacy]}
+    return {
+        "description": HTTPStatus(status).phrase,
+        "headers": _headers(["X-Request-Id"]),
+        "content": {PROBLEM: {"schema": schema}},
+    }
 
 
 def _answer(status: int, kind: Any, shapes: Shapes) -> dict[str, Any]:
@@ -183,10 +214,13 @@ def _answer(status: int, kind: Any, shapes: Shapes) -> dict[str, Any]:
         told["content"] = {kind: {"schema": {"type": "string"}}}
     elif kind is not None:
         told["content"] = {JSON: {"schema": shapes.of(kind)}}
+    if status >= 400:
+        # Other layers answer with the same status, and in their own words.
+        told.setdefault("content", {})[PROBLEM] = {"schema": shapes.of(Problem)}
     return told
 
 
-def _refusals(template: str, given: Operation) -> set[int]:
+def _refusals(template: str, method: str, given: Operation) -> set[int]:
     """What the layers before the handler can answer, a path that names nothing, and what it says itself."""
     found = {*_OF_EVERY_REQUEST, *given.refuses}
     if given.auth != "none":
@@ -195,4 +229,6 @@ def _refusals(template: str, given: Operation) -> set[int]:
         found |= {*_OF_BODIES}
     if "{" in template or "projectId" in given.query:
         found.add(404)
+    if _creates(template, method, given):
+        found |= {409, 422}
     return found

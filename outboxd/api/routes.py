@@ -158,7 +158,11 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     "/readyz": {"GET": _open(ops.readyz, health.Readiness, health.Readiness)},
     "/healthz": {"GET": _open(ops.healthz, health.Healthy)},
     "/metrics": {"GET": _asked(ops.metrics, "text/plain")},
-    "/openapi.json": {"GET": _open(openapi.show, dict[str, Any])},
+    "/openapi.json": {
+        "GET": Operation(
+            handler=openapi.show, auth="none", tolerant=True, answers={200: dict[str, Any], 304: None}
+        )
+    },
     "/api/health": {"GET": _open(ops.api_health, health.Health, health.Health)},
     "/api/readiness": {"GET": _open(ops.api_readiness, health.Ready, health.Starting)},
     "/api/version": {"GET": _open(ops.version, health.Version)},
