@@ -3,7 +3,7 @@
 BOOT := python3 deploy/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast nightly release proofs lint types check schema lock bench drill clean
+.PHONY: help demo test fast nightly release proofs lint types check schema lock bench drill agents clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ bench: ## the benchmark, in a private cluster
 
 drill: ## the crash drill, in a private cluster
 	@$(BOOT) run outboxd drill
+
+agents: ## a thousand events of agents while workers are killed: observed once each, all metered
+	@$(BOOT) test -m nightly tests/memory/test_drill.py
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv dist build .bench .hypothesis .pytest_cache .mypy_cache .ruff_cache
