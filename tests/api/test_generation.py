@@ -188,8 +188,8 @@ async def test_a_summary_s_source_is_its_session(db: Database, conn: Conn) -> No
     assert (None, "observation_generate_session_summary") == (full["agentEventId"], full["jobType"])
 
 
+@pytest.mark.proves("M11")
 async def test_metadata_and_the_source_s_id_are_kept(db: Database, conn: Conn) -> None:
-    """Must not 11."""
     tenant = await seed.tenant(conn)
     async with serving(db, tenant.key) as served:
         told = (await post(served, metadata={"a": [1]}, sourceEventId="e1"))["event"]
@@ -245,10 +245,10 @@ BODIES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.proves("I9")
+@pytest.mark.proves("I9", "M10")
 @pytest.mark.parametrize("body", BODIES)
 async def test_private_text_is_in_no_stored_byte(db: Database, conn: Conn, body: dict[str, Any]) -> None:
-    """Must not 10: nested, in keys, unclosed, by each door; the answer does not show it either."""
+    """Nested, in keys, unclosed, by each door; the answer does not show it either."""
     tenant = await seed.tenant(conn)
     await settings(conn, tenant.project, generation={"policy": "per-event"})
     event = {

@@ -126,6 +126,7 @@ async def test_of_equal_keys_in_one_group_one_goes_on(db: Database, conn: Conn) 
     assert 5 == await stored(conn)
 
 
+@pytest.mark.proves("M23")
 async def test_a_key_is_forgotten_after_its_time(db: Database, conn: Conn, clock: Clock) -> None:
     tenant = await seed.tenant(conn)
     async with serving(db, tenant.key, IDEMPOTENCY_HOURS="2") as served:

@@ -27,9 +27,9 @@ def publish(engine: Engine, tenant: Tenant, n: int = 1, **args: Any) -> list[Any
     return [engine.publish(tenant, **args) for _ in range(n)]
 
 
+@proves("M15")
 @pytest.mark.parametrize("said", ["debounce", "end-of-session"])
 def test_two_hundred_events_of_a_session_are_one_job(engine: Engine, tenant: Tenant, said: str) -> None:
-    """Must not 15: delay without coalescing under the name debounce."""
     policy(engine, tenant, said, maxEvents=200)
     mine = session(engine, tenant)
     events = publish(engine, tenant, 120, session=mine)
@@ -311,7 +311,6 @@ def test_a_job_that_came_back_keeps_its_due_time(engine: Engine, tenant: Tenant,
     assert (due_in(engine, row), len(row["members"])) == (timedelta(minutes=10), 2)
 
 
-@proves("C14")
 def test_a_producer_waits_for_no_gathering(engine: Engine, tenant: Tenant, dsn: str) -> None:
     policy(engine, tenant, "debounce")
     mine = session(engine, tenant)

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from tests.clock import Clock
 from tests.engine import Engine, Tenant
+from tests.proofs import proves
 from tests.sql.memory import MS, SECOND, gathered, place, policy, session
 
 
@@ -210,8 +211,8 @@ def test_what_we_announce_ourselves_is_not_generated_from(engine: Engine, tenant
     assert gathered(engine, tenant) == []
 
 
+@proves("M3")
 def test_the_same_event_twice_makes_one_job_and_changes_nothing_of_it(engine: Engine, tenant: Tenant) -> None:
-    """Must not 3: rewrite a job's identity or payload because its event was sent twice."""
     policy(engine, tenant, "per-event")
     first = engine.publish(tenant, source_event_id="e1", payload={"n": 1})
     before = engine.rows("select * from outbox.jobs")
