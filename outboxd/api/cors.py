@@ -9,6 +9,8 @@ from outboxd.api.exchange import Api, Exchange, Header, Reply, of, send_reply
 from outboxd.errors import OriginNotAllowed
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_NEVER = frozenset({"/v1/mcp"})
+"""Not even to be read from elsewhere: a page would have a model's tools."""
 _HEADERS = (
     "Content-Type, Authorization, X-Api-Key, X-Request-Id, X-Requested-With, Idempotency-Key, If-Match, "
     "Last-Event-ID, Mcp-Protocol-Version, traceparent, tracestate"
@@ -51,7 +53,7 @@ class Cors:
             exchange.extra.extend(_PREFLIGHT if allowed else ())
             await send_reply(Reply(204, headers=()), exchange.method, send)
             return True
-        if not allowed and exchange.method not in _SAFE:
+        if not allowed and (exchange.method not in _SAFE or exchange.path in _NEVER):
             raise OriginNotAllowed("requests from this origin are not allowed")
         return False
 

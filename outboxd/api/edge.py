@@ -155,7 +155,7 @@ class Gate:
         self._app = app
         self._api = api
         self._most = api.config.max_requests
-        self._running: set[Exchange] = set()
+        self._running: set[object] = set()
         telemetry.HTTP_IN_FLIGHT.set_function(lambda: len(self._running))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,8 +170,10 @@ class Gate:
         if len(self._running) >= self._most:
             telemetry.HTTP_REFUSED_TOTAL.labels("full").inc()
             raise Overloaded("too many requests at once", timedelta(seconds=1))
-        self._running.add(exchange)
-        exchange.leave = partial(self._running.discard, exchange)
+        # Not the exchange itself: it would hold what holds it, and wait for the collector.
+        place = object()
+        self._running.add(place)
+        exchange.leave = partial(self._running.discard, place)
         try:
             await self._app(scope, receive, send)
         finally:

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -50,7 +51,9 @@ class Flows:
             await send({"type": "http.response.start", "status": stream.status, "headers": [*stream.headers]})
             if exchange.method != "HEAD":
                 await _first(_pumped(stream, send), _gone(exchange.receive), self._drained())
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WRITE):
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._open[key] -= 1
             if not self._open[key]:

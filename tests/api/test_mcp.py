@@ -31,6 +31,7 @@ Conn = AsyncConnection[DictRow]
 BOTH = {"accept": "application/json, text/event-stream"}
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 TOLD = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+STREAM = {"accept": "text/event-stream"}
 PATH = "/v1/mcp"
 _WRITE = f"select observation_id from outbox.write_memory({CALLER}, %s, %s)"
 
@@ -184,7 +185,9 @@ async def test_who_may_not_read_is_refused_by_http(db: Database, conn: Conn, acm
 
 async def test_a_foreign_origin_is_refused_and_a_body_too_large_too(db: Database, acme: seed.Tenant) -> None:
     async with serving(db, acme.key, MAX_BODY_BYTES="65536") as served:
-        assert problem(await say(served, PING, origin="https://evil.test"))["error"] == "OriginNotAllowed"
+        evil = {"origin": "https://evil.test"}
+        assert problem(await say(served, PING, **evil))["error"] == "OriginNotAllowed"
+        assert problem(await served.http.get(PATH, headers={**STREAM, **evil}))["error"] == "OriginNotAllowed"
         assert problem(await say(served, b" " * 70_000))["error"] == "PayloadTooLarge"
         assert problem(await say(served, PING, **{"content-type": "text/plain"}))["status"] == 415
 
@@ -215,9 +218,6 @@ async def test_projects_are_those_that_the_key_sees(db: Database, conn: Conn, ac
         async with serving(db, key) as served:
             failed, text = await called(served, "projects")
             assert (failed, json.loads(text)) == (False, {"projects": seen})
-
-
-STREAM = {"accept": "text/event-stream"}
 
 
 async def test_a_stream_is_kept_alive_until_its_age() -> None:
