@@ -1055,6 +1055,7 @@ CREATE UNIQUE INDEX teams_name ON outbox.teams USING btree (lower(name));
 CREATE INDEX usage_calls_at ON outbox.usage_calls USING brin (at);
 CREATE INDEX usage_calls_job ON outbox.usage_calls USING btree (job_id);
 CREATE INDEX usage_calls_project ON outbox.usage_calls USING btree (project_id, at);
+CREATE INDEX usage_calls_provider ON outbox.usage_calls USING btree (provider, at);
 CREATE INDEX usage_calls_team ON outbox.usage_calls USING btree (team_id, at);
 CREATE UNIQUE INDEX usage_months_scope ON outbox.usage_months USING btree (team_id, month, kind, model, COALESCE(project_id, '00000000-0000-0000-0000-000000000000'::uuid));
 CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (team_id, day, COALESCE(project_id, '00000000-0000-0000-0000-000000000000'::uuid));
@@ -1067,6 +1068,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.allow_egress(p_caller outbox.caller, p_project uuid, p_on boolean) returns boolean volatile
 -- function outbox.announce(p_project uuid, p_type text, p_payload jsonb) returns void volatile
 -- function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[]) returns TABLE(queue text, handler text, n integer) volatile
+-- function outbox.asked_by(p_request text, p_actor text, p_key uuid, p_filter jsonb) returns boolean immutable
 -- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
 -- function outbox.audit_bulk(p_caller outbox.caller, p_action text, p_filter jsonb, p_bulk outbox.bulk, p_more jsonb DEFAULT '{}'::jsonb) returns void volatile
 -- function outbox.audit_chain(p_event uuid, p_job uuid, p_resource text) returns SETOF outbox.trail stable
@@ -1406,6 +1408,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- view outbox.open_leases (job_id uuid, queue text, handler text, project_id uuid, worker_id uuid, host text, lease_id uuid, attempt integer, claimed_at timestamp with time zone, age interval, deadline_at timestamp with time zone)
 -- view outbox.pending_stalled (pid integer, xact_age interval, role name, state text)
 -- view outbox.pipeline_trail (at timestamp with time zone, action text, resource_type text, resource_id text, team_id uuid, project_id uuid, actor text, key_id uuid, request_id text, event_id uuid, job_id uuid, details jsonb)
+-- view outbox.provider_health (provider text, held_until timestamp with time zone, class text, since timestamp with time zone, last_ok_at timestamp with time zone, calls_1h bigint, failed_1h bigint, tokens_today numeric, cost_micros_today numeric, holds integer, failures integer, calls_today bigint, capped boolean)
 -- view outbox.queue_depth (queue text, handler text, due bigint, later bigint, held bigint, running bigint, failed bigint, capped boolean, oldest_due_at timestamp with time zone, lag interval, next_due_at timestamp with time zone, paused boolean, closed_until timestamp with time zone, concurrency integer, workers bigint, idle_workers bigint)
 -- view outbox.server_health (check_name text, value text, wanted text, ok boolean, why text)
 -- view outbox.stream_lag (project_id uuid, epoch text, head bigint, floor bigint, pending bigint, oldest_pending_age interval, sequenced_at timestamp with time zone, capped boolean)
@@ -1413,4 +1416,5 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- view outbox.table_health (table_name text, live bigint, dead bigint, dead_ratio numeric, bytes bigint, last_vacuum timestamp with time zone, last_autovacuum timestamp with time zone)
 -- view outbox.tenant_depth (queue text, team_id uuid, project_id uuid, due bigint, capped boolean, oldest_due_at timestamp with time zone, weight integer, paused boolean)
 -- view outbox.throughput (minute timestamp with time zone, queue text, handler text, completed bigint, failed bigint, lost bigint, wait_p50_ms integer, wait_p95_ms integer, run_p50_ms integer, run_p95_ms integer, complete boolean)
+-- view outbox.usage_by_day (day date, team_id uuid, project_id uuid, provider text, model text, kind text, total bigint, cap bigint, used_ratio numeric)
 -- view outbox.vacuum_pins (kind text, pid integer, name text, role text, application text, state text, xmin_age integer, since timestamp with time zone, dead_behind bigint, cure text)

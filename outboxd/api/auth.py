@@ -113,7 +113,8 @@ async def note(exchange: Exchange, action: str, status: int, code: str, key: Fou
     resource = f"{exchange.method} {exchange.template}"
     try:
         async with exchange.api.db.connection() as conn:
-            await audit.record(conn, caller, action, "route", resource, details=details)
+            project = key.project_id if key else None
+            await audit.record(conn, caller, action, "route", resource, project=project, details=details)
     except Error as failed:
         log.warning("refusal not in the audit trail", code=failed.code)
 

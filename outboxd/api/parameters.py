@@ -23,7 +23,10 @@ def text(most: int, description: str = "") -> Any:
 
 
 PARAMETERS: Mapping[str, Any] = {
+    "action": text(100, "exact, or a prefix as `api_key.*`"),
     "active": Flag,
+    "actorId": text(255),
+    "apiKeyId": Ident,
     "agentId": text(255),
     "archived": Flag,
     "classification": text(64, "why the last attempt failed"),
@@ -41,6 +44,7 @@ PARAMETERS: Mapping[str, Any] = {
     "held": Flag,
     "groupBy": Literal["project", "model", "day"],
     "include": Literal["payload"],
+    "jobId": Ident,
     "limit": Limit,
     "month": Annotated[str, Meta(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])$", description="of UTC")],
     "name": text(120, "in whatever case"),
@@ -51,6 +55,8 @@ PARAMETERS: Mapping[str, Any] = {
     "projectId": Ident,
     "queue": text(100),
     "requestId": text(64),
+    "resourceId": text(255),
+    "resourceType": text(100),
     "sessionId": Ident,
     "since": Moment,
     "sourceType": text(64),

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from outboxd.api import keys, tenants, usage
+from outboxd.api import audit, keys, tenants, usage
 from outboxd.api.exchange import Operation
+from outboxd.model.audit import AuditPage
 from outboxd.model.keys import Connect, KeyMade, KeyPage, KeyReply, KeyRevoked, TeamMade
 from outboxd.model.tenants import ProjectPage, ProjectReply, TeamPage, TeamReply
 from outboxd.model.usage import Usage
@@ -100,6 +101,11 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     "/v1/usage": {
         "GET": Operation(
             handler=usage.show, scopes=_READ, tolerant=True, query=usage.QUERY, answers={200: Usage}
+        )
+    },
+    "/v1/audit": {
+        "GET": Operation(
+            handler=audit.listed, scopes=(audit.SCOPE,), query=audit.QUERY, answers={200: AuditPage}
         )
     },
 }
