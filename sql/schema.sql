@@ -847,6 +847,7 @@ create table outbox.sessions (
   summarized_at timestamp with time zone,
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
+  summary_read_at timestamp with time zone,
   constraint sessions_pkey PRIMARY KEY (id),
   constraint sessions_identity_check CHECK ((octet_length(identity) = 32)),
   constraint sessions_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id)
@@ -1280,7 +1281,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.record_observations(p_job uuid, p_items jsonb, p_dedupe boolean) returns TABLE(index integer, observation_id uuid, fresh boolean) volatile
--- function outbox.record_summary(p_job uuid, p_content text, p_metadata jsonb) returns TABLE(observation_id uuid, revision integer) volatile
+-- function outbox.record_summary(p_job uuid, p_content text, p_metadata jsonb, p_read_at timestamp with time zone) returns TABLE(observation_id uuid, revision integer, fresh boolean) volatile
 -- function outbox.redrive(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_rate numeric DEFAULT 10, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
 -- function outbox.redrive_jobs(p_caller outbox.caller, p_jobs uuid[], p_states text[], p_rate numeric, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.refuse(p_status integer, p_detail text, p_code text DEFAULT NULL::text) returns void volatile
@@ -1327,7 +1328,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.session_moved(p_session outbox.sessions, p_events bigint, p_newest uuid) returns boolean immutable
 -- function outbox.session_of(p_project outbox.projects, p_external text, p_content text, p_agent text, p_agent_type text, p_platform text, p_metadata jsonb) returns outbox.sessions volatile
 -- function outbox.session_of_job(p_job outbox.jobs) returns outbox.sessions stable
--- function outbox.session_work(p_job uuid) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, redact text, platform text, agent_type text, quiet interval, restless boolean, observing integer, waited_restless integer, waited_observing interval, event_count integer, observation_count integer, previous text, observations jsonb, events jsonb, first_prompt jsonb, last_message jsonb) stable
+-- function outbox.session_work(p_job uuid) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, redact text, platform text, agent_type text, quiet interval, restless boolean, observing integer, waited_restless integer, waited_observing interval, event_count integer, observation_count integer, read_at timestamp with time zone, previous text, observations jsonb, events jsonb, first_prompt jsonb, last_message jsonb) stable
 -- function outbox.set_gate(p_old outbox.queues, p_new outbox.queues) returns void volatile
 -- function outbox.setting(p_name text, p_fallback text) returns text stable
 -- function outbox.setting_default(p_path text) returns jsonb stable

@@ -18,7 +18,7 @@ Problem = Literal["expunged", "scope_violation", "revoked_key", "project_archive
 _WORK = b"select * from outbox.generation_work(%s)"
 _SESSION_WORK = b"select * from outbox.session_work(%s)"
 _RECORD = b"select * from outbox.record_observations(%s, %s, %s)"
-_SUMMARY = b"select * from outbox.record_summary(%s, %s, %s)"
+_SUMMARY = b"select * from outbox.record_summary(%s, %s, %s, %s)"
 _METER = b"select outbox.meter_call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _BEGIN = b"select * from outbox.begin_call(%s, %s, %s, %s, %s)"
 _DENIED = b"""
@@ -103,6 +103,7 @@ class SessionWork(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs of generation of its events that are not over."""
     waited_restless: int
     waited_observing: timedelta
+    read_at: datetime
     event_count: int
     observation_count: int
     previous: str | None
@@ -156,6 +157,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     observation_id: UUID
     revision: int
+    fresh: bool
+    """Written now; else it stands there, made from a later reading of the session."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,9 +205,12 @@ async def record(conn: Conn, job: UUID, items: Sequence[NewObservation], *, dedu
     return await rows.many(await conn.execute(_RECORD, [job, document, dedupe]), Recorded)
 
 
-async def record_summary(conn: Conn, job: UUID, content: str, metadata: dict[str, Any]) -> Summary | None:
+async def record_summary(
+    conn: Conn, work: SessionWork, content: str, metadata: dict[str, Any]
+) -> Summary | None:
     """In the fenced transaction of the job's end. None: the session was deleted meanwhile."""
-    return await rows.maybe(await conn.execute(_SUMMARY, [job, content, Jsonb(metadata)]), Summary)
+    given = [work.job_id, content, Jsonb(metadata), work.read_at]
+    return await rows.maybe(await conn.execute(_SUMMARY, given), Summary)
 
 
 async def audit_refusal(conn: Conn, work: Work | SessionWork, action: str, details: dict[str, Any]) -> None:

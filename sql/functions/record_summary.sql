@@ -1,12 +1,13 @@
 -- after: memory_vector
--- outbox.record_summary(job, content, metadata) -> (observation_id, revision): the one summary of the job's session, renewed
+-- outbox.record_summary(job, content, metadata, read_at) -> (observation_id, revision, fresh): the job's session has one summary
 --
 -- Called in the fenced transaction of the job's end. A renewal replaces content and metadata and counts the revision; id and
--- creation time stay. Null: the session is gone or purged, nothing is written.
+-- creation time stay. Not fresh: a summary stands already that was made from a later reading of the session, by a job that
+-- overtook this one. Null: the session is gone or purged, nothing is written.
 
 drop function if exists outbox.record_summary;
-create function outbox.record_summary(p_job uuid, p_content text, p_metadata jsonb)
-returns table (observation_id uuid, revision int)
+create function outbox.record_summary(p_job uuid, p_content text, p_metadata jsonb, p_read_at timestamptz)
+returns table (observation_id uuid, revision int, fresh boolean)
 language plpgsql
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
@@ -23,7 +24,13 @@ begin
   if v_session.id is null then
     return;
   end if;
-  update outbox.sessions s set summarized_at = v_now, updated_at = v_now where s.id = v_session.id;
+  if v_session.summary_read_at > p_read_at then
+    return query select o.id, o.revision, false from outbox.observations o
+    where o.project_id = v_job.project_id and o.generation_key = 'summary:v1:' || v_session.id;
+    return;
+  end if;
+  update outbox.sessions s set summarized_at = v_now, summary_read_at = p_read_at, updated_at = v_now
+  where s.id = v_session.id;
   return query
   with written as (
     insert into outbox.observations as o (id, team_id, project_id, session_id, origin, kind, content, metadata,
@@ -40,6 +47,6 @@ begin
     select outbox.uuid7(v_now), w.id, v_job.project_id, 'session_summary', v_session.id, v_job.id, v_now from written w
     on conflict do nothing
   )
-  select w.id, w.revision from written w;
+  select w.id, w.revision, true from written w;
 end
 $$;

@@ -10,7 +10,7 @@ create function outbox.session_work(p_job uuid)
 returns table (job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb,
   provider text, model text, max_output_tokens int, redact text, platform text, agent_type text, quiet interval,
   restless boolean, observing int, waited_restless int, waited_observing interval, event_count int, observation_count int,
-  previous text, observations jsonb, events jsonb, first_prompt jsonb, last_message jsonb)
+  read_at timestamptz, previous text, observations jsonb, events jsonb, first_prompt jsonb, last_message jsonb)
 language plpgsql stable
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
@@ -21,6 +21,7 @@ declare
   v_key uuid;
   v_floor timestamptz;
 begin
+  read_at := outbox.clock();
   select * into v_job from outbox.jobs j where j.id = p_job;
   if v_job.id is null then
     return;
@@ -71,6 +72,7 @@ begin
     v_session.ended_at is null or coalesce((select max(e.received_at) from events e) > outbox.clock() - session_work.quiet, false),
     outbox.observing(v_session.id, p_job), coalesce(w.restless, 0), coalesce(w.observing, '0'),
     (select count(*)::int from events), (select count(*)::int from observed),
+    session_work.read_at,
     (select o.content from outbox.observations o
       where o.project_id = v_job.project_id and o.generation_key = 'summary:v1:' || v_session.id and o.created_at > v_floor),
     coalesce((select jsonb_agg(o.told order by o.created_at, o.id) from observed o), '[]'),

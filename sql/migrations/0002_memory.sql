@@ -285,3 +285,6 @@ create table outbox.retained (
 
 -- Operators ask by provider: how its last calls went, and what they cost.
 create index usage_calls_provider on outbox.usage_calls (provider, at);
+
+-- When what its summary tells of was read: a call that read before that, and is answered later, renews nothing.
+alter table outbox.sessions add column summary_read_at timestamptz;

@@ -132,14 +132,13 @@ def _written(work: SessionWork, content: str, metadata: dict[str, Any], answered
     output: dict[str, Any] = _told("summarized", 1, answered)
 
     async def write(conn: Any) -> None:
-        found = await generation.record_summary(conn, work.job_id, content, metadata)
+        found = await generation.record_summary(conn, work, content, metadata)
         if found is None:
             output.update(outcome="expunged", observationCount=0)
         else:
             output.update(observationIds=[found.observation_id], revision=found.revision)
-        await generation.meter(
-            conn, msgspec.structs.replace(answered.call, observations=int(found is not None))
-        )
+        written = int(found is not None and found.fresh)
+        await generation.meter(conn, msgspec.structs.replace(answered.call, observations=written))
 
     return Ended(outcome="completed", output=output, write=write)
 
