@@ -35,10 +35,10 @@ def actions(found: list[dict[str, Any]]) -> list[str]:
 
 
 async def done(conn: Conn, job: UUID | str, minutes: int, outcome: str = "completed", **more: Any) -> None:
-    """An attempt that began `minutes` ago and took a second."""
+    """An attempt `minutes` ago, over at once."""
     await conn.execute(
         "insert into outbox.attempts (job_id, started_at, at, no, attempt, series, outcome, class, output)"
-        " select %s, c.at, c.at + interval '1 s', 1, 1, 1, %s, %s, %s::jsonb"
+        " select %s, c.at, c.at, 1, 1, 1, %s, %s, %s::jsonb"
         " from (select outbox.clock() - make_interval(mins => %s) as at) c",
         [job, outcome, more.get("class_"), more.get("output"), minutes],
     )  # fmt: skip
