@@ -6,7 +6,7 @@ from typing import Any
 
 from outboxd.errors import ConfigError
 
-Kind = type[int] | type[float] | type[str] | type[bool] | type[dict]  # type: ignore[type-arg]
+Kind = type[int] | type[float] | type[str] | type[bool] | type[dict] | type[list]  # type: ignore[type-arg]
 
 
 def document(given: Iterable[tuple[str, str]], known: Mapping[str, Kind]) -> dict[str, Any]:
@@ -27,7 +27,14 @@ def document(given: Iterable[tuple[str, str]], known: Mapping[str, Kind]) -> dic
     return made
 
 
-_WANTS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a JSON object"}
+_WANTS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    dict: "a JSON object",
+    list: "words, separated by commas",
+}
 
 
 def _value(kind: Any, text: str) -> Any:
@@ -38,6 +45,8 @@ def _value(kind: Any, text: str) -> Any:
         if not isinstance(found, dict):
             raise ValueError
         return found
+    if kind is list:
+        return [word.strip() for word in text.split(",") if word.strip()]
     return kind(text)
 
 

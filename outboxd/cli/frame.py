@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from outboxd.cli import (
+    audit,
     bench,
     check,
     daemons,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers,
-    events, sessions, jobs, dead, queues, workers, sheet, mcp, bench, drill, version,
+    events, sessions, jobs, dead, queues, workers, audit, sheet, mcp, bench, drill, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

@@ -71,7 +71,15 @@ async def revoke(args: Args, db: "Database") -> Record:
     async with db.transaction() as conn:
         who = await tenancy.caller(conn)
         key = await keys.revoke(conn, who, await _named(args.key, conn, who))
-    return Record(fields={"revoked": True, "id": key.id, "revokedAtEpoch": key.revoked_at_epoch})
+        stranded = await keys.stranded(conn, who, key.id)
+    return Record(
+        fields={
+            "revoked": True,
+            "id": key.id,
+            "revokedAtEpoch": key.revoked_at_epoch,
+            "strandedJobs": stranded,
+        }
+    )
 
 
 async def rotate(args: Args, db: "Database") -> Record:

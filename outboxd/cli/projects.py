@@ -11,6 +11,30 @@ if TYPE_CHECKING:
     from outboxd.model import Caller, Project
 
 COLUMNS = ("id", "name", "teamId", "archived", "createdAtEpoch")
+_OWN: dict[str, changes.Kind] = {"name": str, "metadata": dict, "archived": bool}
+SETTINGS: dict[str, changes.Kind] = {
+    "generation.policy": str,
+    "generation.quietMs": int,
+    "generation.maxWaitMs": int,
+    "generation.maxEvents": int,
+    "generation.provider": str,
+    "generation.model": str,
+    "generation.maxOutputTokens": int,
+    "generation.types": list,
+    "generation.skipEventTypes": list,
+    "generation.skipTools": list,
+    "summary.enabled": bool,
+    "summary.quietSeconds": int,
+    "session.idleEndSeconds": int,
+    "dedupe.enabled": bool,
+    "privacy.redactSecrets": str,
+    "budgets.tokensPerMonth": int,
+    "budgets.costMicrosPerMonth": int,
+    "budgets.callsPerHour": int,
+    "retention.eventDays": int,
+    "retention.memoryDays": int,
+}
+"""Their ranges are the database's business."""
 
 
 def add(nouns: Nouns) -> None:
@@ -20,9 +44,13 @@ def add(nouns: Nouns) -> None:
     parser.add_argument("name", help="1 to 120 characters")
     parser.add_argument("--team", metavar="ID|NAME", required=True, help="whose it is")
     _one(noun.verb("show", "one project", show))
-    parser = _one(noun.verb("set", "change what a project is called, its metadata, or archive it", change))
+    parser = _one(noun.verb("set", "change settings of a project; an empty value is the default", change))
     parser.add_argument(
-        "settings", metavar="KEY=VALUE", type=pair, nargs="+", help="name, metadata (JSON), archived"
+        "settings",
+        metavar="KEY=VALUE",
+        type=pair,
+        nargs="+",
+        help=f"{', '.join(_OWN)}, {', '.join(SETTINGS)}",
     )
     _one(noun.verb("archive", "it takes no more events; what it owes is still done", archive))
     parser = _one(noun.verb("egress", "whether its webhooks may go to OUTBOXD_EGRESS_ALLOW", egress))
@@ -55,8 +83,9 @@ async def show(args: Args, db: "Database") -> Record:
 
 
 async def change(args: Args, db: "Database") -> Record:
-    known: dict[str, changes.Kind] = {"name": str, "metadata": dict, "archived": bool}
-    return await _changed(args, db, changes.document(args.settings, known))
+    wanted = changes.document(args.settings, _OWN | SETTINGS)
+    settings = {name: wanted.pop(name) for name in [*wanted] if name not in _OWN}
+    return await _changed(args, db, {**wanted, **({"settings": settings} if settings else {})})
 
 
 async def archive(args: Args, db: "Database") -> Record:

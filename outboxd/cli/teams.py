@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from outboxd.db.pool import Database
 
 COLUMNS = ("id", "name", "createdAtEpoch")
+SETTINGS: dict[str, changes.Kind] = {
+    "name": str,
+    "metadata": dict,
+    "budgets.tokensPerMonth": int,
+    "budgets.costMicrosPerMonth": int,
+    "budgets.callsPerHour": int,
+    "budgets.requestsPerMonth": int,
+}
+"""An empty value takes the budget away."""
 
 
 def add(nouns: Nouns) -> None:
@@ -17,9 +26,9 @@ def add(nouns: Nouns) -> None:
     listed(noun.verb("list", "all teams, by name", every))
     noun.verb("create", "a team", create).add_argument("name", help="1 to 120 characters")
     noun.verb("show", "one team", show).add_argument("team", metavar="ID|NAME", help="which")
-    parser = noun.verb("set", "change what a team is called, or its metadata", change)
+    parser = noun.verb("set", "change what a team is called, its metadata, or its budgets", change)
     parser.add_argument("team", metavar="ID|NAME", help="which")
-    parser.add_argument("settings", metavar="KEY=VALUE", type=pair, nargs="+", help="name, metadata (JSON)")
+    parser.add_argument("settings", metavar="KEY=VALUE", type=pair, nargs="+", help=", ".join(SETTINGS))
 
 
 async def every(args: Args, db: "Database") -> Rows:
@@ -47,7 +56,7 @@ async def show(args: Args, db: "Database") -> Record:
 async def change(args: Args, db: "Database") -> Record:
     from outboxd.store import tenants
 
-    wanted = changes.document(args.settings, {"name": str, "metadata": dict})
+    wanted = changes.document(args.settings, SETTINGS)
     async with db.transaction() as conn:
         who = await tenancy.caller(conn)
         team = await tenancy.team(conn, who, args.team)

@@ -63,6 +63,23 @@ order by id desc limit %s
 _PREFIXED = f"""
 select {_VIEW} from outbox.keys where prefix = %s and outbox.sees({CALLER}, team_id, project_id) limit %s
 """.encode()
+# A retried job has another authority; then this counts one too many.
+_STRANDED = f"""
+select count(*)::int from (
+  select from (
+    select r.job_id from outbox.queues q join outbox.ready r on r.queue_id = q.id
+    where q.handler in ('observe', 'summarize')
+    union all
+    select l.job_id from outbox.queues q join outbox.later l on l.queue_id = q.id
+    where q.handler in ('observe', 'summarize')
+  ) w
+  cross join lateral (select j.event_id, j.key_id, j.team_id, j.project_id from outbox.jobs j
+    where j.id = w.job_id offset 0) j
+  left join lateral (select e.key_id from outbox.events e where e.id = j.event_id offset 0) e on true
+  where coalesce(j.key_id, e.key_id) = %s and outbox.sees({CALLER}, j.team_id, j.project_id)
+  limit %s
+) s
+""".encode()
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +137,11 @@ async def mint(
 async def revoke(conn: Conn, caller: Caller, key: UUID) -> Key:
     """Raises NotFound. A repeat changes nothing."""
     return await rows.one(await conn.execute(_REVOKE, (row(caller), key)), Key)
+
+
+async def stranded(conn: Conn, caller: Caller, key: UUID, most: int = 10_000) -> int:
+    """How many jobs of generation wait that this key asked for: revoked, it makes them fail."""
+    return await rows.value(await conn.execute(_STRANDED, (key, row(caller), most)), int)
 
 
 async def rotate(conn: Conn, caller: Caller, key: UUID, overlap: timedelta) -> tuple[Key, str]:

@@ -35,6 +35,12 @@ def test_a_team_is_made_listed_shown_and_changed(cli: Run) -> None:
         (("teams", "set", "acme", "colour=red"), 2, "colour: no such setting"),
         (("teams", "set", "acme", "metadata=7"), 2, "wants a JSON object"),
         (("teams", "set", "acme", "name="), 1, "name: 1 to 120 characters"),
+        (("teams", "set", "acme", "budgets.tokensPerMonth=-1"), 1, "budgets.tokensPerMonth"),
+        (("projects", "set", "shop", "generation.policy=often"), 1, "settings.generation.policy"),
+        (("projects", "set", "shop", "generation.quietMs=soon"), 2, "a whole number"),
+        (("projects", "set", "shop", "generation.colour=red"), 2, "no such setting"),
+        (("audit", "--since", "soon"), 2, "no time"),
+        (("audit", "--event", "nonsense"), 1, "no event nonsense"),
         (("teams", "--limit", "0"), 2, "whole number"),
         (("projects", "create", "shop", "--team", "acme"), 1, "a project of this team has this name"),
         (("projects", "create", "x"), 2, "--team"),
@@ -170,3 +176,56 @@ def test_a_database_without_the_schema_is_exit_4(empty_dsn: str, capsys: pytest.
     answer = runner(empty_dsn, capsys)("teams")
     assert 4 == answer.exit
     assert "outboxd migrate" in answer.err
+
+
+def test_settings_are_set_and_an_empty_value_is_the_default_again(acme: Run) -> None:
+    said = acme(
+        "projects", "set", "shop", "generation.policy=debounce", "summary.enabled=off",
+        "generation.skipTools=Read*, Glob", "--json",
+    ).json()  # fmt: skip
+    back = acme("projects", "set", "shop", "generation.policy=", "summary.enabled=", "name=store", "--json")
+
+    assert {
+        "generation": {"policy": "debounce", "skipTools": ["Read*", "Glob"]},
+        "summary": {"enabled": False},
+    } == said["settings"]
+    assert ({"generation": {"skipTools": ["Read*", "Glob"]}}, "store") == (
+        back.json()["settings"], back.json()["name"],
+    )  # fmt: skip
+
+
+def test_a_teams_budgets_are_set_and_taken_away(acme: Run) -> None:
+    made = acme("teams", "set", "acme", "budgets.tokensPerMonth=5", "budgets.callsPerHour=7", "--json").json()
+    left = acme("teams", "set", "acme", "budgets.tokensPerMonth=", "--json").json()
+
+    assert {"tokensPerMonth": 5, "callsPerHour": 7} == made["budgets"]
+    assert {"callsPerHour": 7} == left["budgets"]
+
+
+def test_the_trail_is_shown_and_filtered(acme: Run) -> None:
+    key = acme("keys", "create", "--project", "shop", "--json").json()["id"]
+    acme("keys", "revoke", key)
+    acme("teams", "create", "other")
+    of_team = acme("audit", "--team", "acme", "--json").json()["entries"]
+    of_key = acme("audit", "--resource", key, "--json").json()["entries"]
+    created = acme("audit", "--action", "team.*", "--json").json()["entries"]
+
+    assert ["api_key.revoke", "api_key.create", "project.created", "team.created"] == [
+        each["action"] for each in of_team
+    ]
+    assert ["api_key.revoke", "api_key.create"] == [each["action"] for each in of_key]
+    assert {"cli"} == {each["details"]["via"] for each in of_key}
+    assert 2 == len(created)
+
+
+def test_revoking_says_how_many_jobs_it_strands(acme: Run, dsn: str) -> None:
+    made = acme("keys", "create", "--project", "shop", "--json").json()
+    with psycopg.connect(dsn) as conn:
+        conn.execute(
+            "with j as (insert into outbox.jobs (id, team_id, project_id, queue_id, key_id)"
+            " select outbox.uuid7(outbox.clock()), %s, %s, q.id, k.id from outbox.queues q, outbox.keys k"
+            " where q.name = 'observe' and k.id = %s returning id, queue_id)"
+            " insert into outbox.ready select outbox.clock(), 1, id, queue_id, 0, 0, 0, 1 from j",
+            [made["teamId"], made["projectId"], made["id"]],
+        )
+    assert 1 == acme("keys", "revoke", made["id"], "--json").json()["strandedJobs"]
