@@ -19,6 +19,10 @@ _OWNERS = {
     "Event": b"select team_id from outbox.events where id = %s",
     "Generation job": b"select team_id from outbox.jobs where id = %s",
     "Endpoint": b"select team_id from outbox.endpoints where id = %s",
+    "Memory": b"""
+        select o.team_id from outbox.observations o join outbox.projects p on p.id = o.project_id
+        where o.id = %s and o.created_at > coalesce(p.purged_at, '-infinity')
+    """,
     "Project": b"select team_id from outbox.projects where id = %s",
     "Session": b"""
         select s.team_id from outbox.sessions s join outbox.projects p on p.id = s.project_id
@@ -94,6 +98,22 @@ async def written_project(exchange: Exchange, given: str | None) -> UUID:
         await need_project(exchange, project)
     except NotFound:
         raise Forbidden(FOREIGN_PROJECT) from None
+    assert project is not None  # noqa: S101 - what is no id is nobody's project, and was refused
+    return project
+
+
+async def read_project(exchange: Exchange, given: str | None) -> UUID:
+    """The `projectId` of a body that reads, else the key's own. Raises Invalid, Forbidden or NotFound."""
+    own = exchange.key.project_id if exchange.key else None
+    if given is None:
+        if own is None:
+            raise refused("Required", ("projectId",), "required")
+        return own
+    project = uuid_of(given)
+    if own is None:
+        await need_project(exchange, project)
+    elif project != own:
+        raise Forbidden(SIBLING_PROJECT)
     assert project is not None  # noqa: S101 - what is no id is nobody's project, and was refused
     return project
 

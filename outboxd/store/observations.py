@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from outboxd.db import rows
 from outboxd.model import Caller
-from outboxd.model.observations import EventMemory, Memory, MemoryInFull
+from outboxd.model.observations import EventMemory, Memory, MemoryInFull, Source
 from outboxd.store.callers import CALLER, row
 
 Conn = AsyncConnection[dict[str, Any]]
@@ -28,15 +28,10 @@ SHOWN = """
 VISIBLE = "o.created_at > coalesce(p.purged_at, '-infinity')"
 _SEES = f"outbox.sees({CALLER}, p.team_id, p.id)"
 _SEES_NAMED = "outbox.sees(outbox.caller_of(%(caller)s), p.team_id, p.id)"
-_WRITE = f"""
-select {SHOWN}, w.made
-from outbox.write_memory({CALLER}, %s, %s) w
-cross join lateral (select o.* from outbox.observations o where o.id = w.observation_id offset 0) o
-""".encode()
-_CHANGE = f"""
-select {SHOWN} from outbox.change_memory({CALLER}, %s, %s, %s) c
-cross join lateral (select o.* from outbox.observations o where o.id = c offset 0) o
-""".encode()
+# What a verb wrote is not yet there for the statement that called it.
+_WRITE = f"select * from outbox.write_memory({CALLER}, %s, %s)".encode()
+_CHANGE = f"select outbox.change_memory({CALLER}, %s, %s, %s)".encode()
+_ONE = f"select {SHOWN} from outbox.observations o where o.id = %s".encode()
 _SOURCES = """
 coalesce((
   select jsonb_agg(jsonb_build_object('id', s.id, 'sourceType', s.source_type, 'sourceId', s.source_id,
@@ -85,6 +80,9 @@ where s.source_id = %(event)s and s.source_type = 'agent_event' and {_SEES_NAMED
 order by o.created_at, o.id limit %(limit)s
 """.encode()
 
+_SOURCE = msgspec.json.Decoder(Source)
+_MANY_SOURCES = msgspec.json.Decoder(list[Source])
+
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants remembered, private spans already out."""
@@ -127,6 +125,11 @@ class MemoryFilter(msgspec.Struct, frozen=True, kw_only=True):
         return plain
 
 
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
+    observation_id: UUID
+    made: bool
+
+
 async def write(conn: Conn, caller: Caller, given: Given) -> tuple[Memory, bool]:
     """The memory, and whether this call made it: its key may have.
 
@@ -143,8 +146,8 @@ async def write(conn: Conn, caller: Caller, given: Given) -> tuple[Memory, bool]
         "key": given.idempotency_key,
     }
     cur = await conn.execute(_WRITE, (row(caller), given.project, Jsonb(document, dumps=msgspec.json.encode)))
-    found = await cur.fetchone() or {}
-    return rows.struct(found, Memory), bool(found["made"])
+    written = await rows.one(cur, _Written)
+    return await rows.one(await conn.execute(_ONE, (written.observation_id,)), Memory), written.made
 
 
 async def change(
@@ -152,12 +155,14 @@ async def change(
 ) -> Memory:
     """`changes` of content, kind, metadata. Raises NotFound, and PreconditionFailed for another revision."""
     document = Jsonb(changes, dumps=msgspec.json.encode)
-    return await rows.one(await conn.execute(_CHANGE, (row(caller), memory, document, revision)), Memory)
+    await conn.execute(_CHANGE, (row(caller), memory, document, revision))
+    return await rows.one(await conn.execute(_ONE, (memory,)), Memory)
 
 
 async def of_ids(conn: Conn, caller: Caller, memories: Collection[UUID]) -> list[MemoryInFull]:
     """Those of them that the caller may see, in that order, with their sources."""
-    return await rows.many(await conn.execute(_OF_IDS, (list(memories), row(caller))), MemoryInFull)
+    found = await (await conn.execute(_OF_IDS, (list(memories), row(caller)))).fetchall()
+    return [_in_full(each) for each in found]
 
 
 async def recent(
@@ -200,10 +205,30 @@ async def of_event(
         "at": await _created(conn, after),
         "limit": limit,
     }
-    return await rows.many(await conn.execute(_OF_EVENT, values), EventMemory)
+    found = await (await conn.execute(_OF_EVENT, values)).fetchall()
+    return [_of_event(each) for each in found]
 
 
 async def _created(conn: Conn, memory: UUID | None) -> datetime | None:
     if memory is None:
         return None
     return await rows.value(await conn.execute(_AT, (memory, memory)), datetime)
+
+
+def _in_full(found: dict[str, Any]) -> MemoryInFull:
+    sources = _MANY_SOURCES.decode(found["sources"])
+    return MemoryInFull(**_fields(found), sources=sources)
+
+
+def _of_event(found: dict[str, Any]) -> EventMemory:
+    return EventMemory(
+        **_fields(found),
+        generation_key=found["generation_key"],
+        created_by_job_id=found["created_by_job_id"],
+        source=_SOURCE.decode(found["source"]),
+    )
+
+
+def _fields(found: dict[str, Any]) -> dict[str, Any]:
+    """Those of every memory."""
+    return msgspec.structs.asdict(rows.struct(found, Memory))

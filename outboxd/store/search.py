@@ -1,6 +1,6 @@
 """Memories by what they say, best first; without a question, by how new they are."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from outboxd.db import rows
+from outboxd.errors import InvalidCursor
 from outboxd.model import Caller
 from outboxd.model.observations import ContextReply, Hit
 from outboxd.store.callers import CALLER, row
@@ -19,6 +20,8 @@ Conn = AsyncConnection[dict[str, Any]]
 
 DEEPEST = 1000
 """Results that the pages of one search show in all."""
+_KEPT = timedelta(minutes=10)
+"""How long a ranking is gone on with."""
 
 _SEARCH = f"""
 select {SHOWN}, f.score, f.relaxed, f.updated_at
@@ -87,7 +90,10 @@ async def search(conn: Conn, caller: Caller, asked: SearchQuery) -> Results:
     """Best first. Raises NotFound for a project that the caller does not see; no query raises anything."""
     shown = asked.after.depth if asked.after else 0
     limit = min(asked.limit, DEEPEST - shown)
-    at = asked.after.at if asked.after else await rows.value(await conn.execute(_NOW), datetime)
+    now = await rows.value(await conn.execute(_NOW), datetime)
+    at = asked.after.at if asked.after else now
+    if now - at > _KEPT:
+        raise InvalidCursor("the cursor is older than 10 minutes: search again")
     found = await _found(conn, caller, asked, at, limit)
     page = found[:limit]
     text = asked.query or ""

@@ -102,6 +102,21 @@ async def _session(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> d
     return {"session": told["session"]["id"]}
 
 
+async def _memory(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
+    told = await _told(
+        http,
+        "/v1/memories",
+        content=mark,
+        kind=mark,
+        title=mark,
+        serverSessionId=ids["session"],
+        platformSource=mark,
+        idempotencyKey=mark,
+        metadata={"concepts": [mark], "files_read": [mark]},
+    )
+    return {"memory": told["memory"]["id"]}
+
+
 async def _endpoint(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
     told = await _told(
         http,
@@ -121,5 +136,5 @@ async def _told(http: httpx.AsyncClient, path: str, **body: Any) -> Any:
     return reply.json()
 
 
-MAKERS = (_session, _event, _endpoint)
+MAKERS = (_session, _memory, _event, _endpoint)
 """In the order in which one needs the other; each gives the ids of what it made, by their kind."""
