@@ -4,9 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from outboxd.api import mcp_filters, tenancy
+import msgspec
+
+from outboxd.api import memory_wire, tenancy
 from outboxd.api.auth import note
 from outboxd.api.exchange import Exchange
+from outboxd.api.json_checks import invalid
+from outboxd.api.memory_wire import ContextIn
 from outboxd.api.reads import note_read
 from outboxd.api.wire import SIBLING_PROJECT, uuid_of
 from outboxd.errors import Error, Forbidden, Invalid
@@ -16,6 +20,7 @@ from outboxd.mcp.reading import MOST_IDS
 from outboxd.mcp.tools import Tool
 from outboxd.store import observations, tenants
 from outboxd.store import search as store
+from outboxd.store.observations import MemoryFilter
 from outboxd.store.search import SearchQuery
 
 Call = Callable[[Exchange, Arguments], Awaitable[Any]]
@@ -28,7 +33,7 @@ async def search(exchange: Exchange, given: Arguments) -> Any:
     asked = SearchQuery(
         query=_query(given.needed("query")),
         project=await _project(exchange, given),
-        where=mcp_filters.read(given),
+        where=_where(reading.filters(given)),
         limit=reading.search_limit(given),
     )
     async with exchange.api.db.connection() as conn:
@@ -42,7 +47,7 @@ async def context(exchange: Exchange, given: Arguments) -> Any:
     asked = SearchQuery(
         query=None if query is None else _query(query),
         project=await _project(exchange, given),
-        where=mcp_filters.read(given),
+        where=_where(reading.filters(given)),
         limit=reading.context_limit(given),
     )
     async with exchange.api.db.connection() as conn:
@@ -54,7 +59,7 @@ async def context(exchange: Exchange, given: Arguments) -> Any:
 async def recent(exchange: Exchange, given: Arguments) -> Any:
     asked = SearchQuery(
         project=await _project(exchange, given),
-        where=mcp_filters.read(given, only=("kind",)),
+        where=_where({"kind": given.given.get("kind")}),
         limit=reading.search_limit(given),
     )
     async with exchange.api.db.connection() as conn:
@@ -95,6 +100,14 @@ async def _project(exchange: Exchange, given: Arguments) -> UUID:
         await tenancy.need_project(exchange, project)
     assert project is not None  # noqa: S101 - nothing has an id that is not well formed
     return project
+
+
+def _where(filters: dict[str, Any]) -> MemoryFilter:
+    """Read as a body of POST /v1/context says them. Raises Invalid."""
+    try:
+        return memory_wire.where(msgspec.convert(filters, ContextIn))
+    except msgspec.ValidationError as wrong:
+        raise invalid(wrong) from None
 
 
 def _query(text: str) -> str:

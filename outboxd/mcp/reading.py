@@ -43,9 +43,9 @@ def tools(calls: Mapping[str, Call[C]], *, closed: bool = False) -> list[Tool[C]
 
 
 def filters(arguments: Arguments) -> dict[str, Any]:
-    """Those given, as the API's bodies name them; it checks them."""
+    """Those given, as the API's bodies name them; it checks them. Blank is as absent."""
     found = {name: arguments.given.get(name) for name in FILTERS}
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if not _blank(value)}
 
 
 def search_limit(arguments: Arguments) -> int:
@@ -58,6 +58,10 @@ def context_limit(arguments: Arguments) -> int:
 
 def token_budget(arguments: Arguments) -> int:
     return arguments.number("tokenBudget", 100, 200_000, 8_000)
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 _TABLE: tuple[tuple[str, str, Mapping[str, Any], tuple[str, ...]], ...] = (

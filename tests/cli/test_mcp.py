@@ -13,7 +13,12 @@ import pytest
 from mcp import Client as McpClient
 from mcp import StdioServerParameters, stdio_client
 from mcp_types import TextContent
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
 
+from outboxd.db.pool import Database
+from tests import seed
+from tests.api.listening import listening
 from tests.client.scripted import Asked, Remote, Says, remote
 
 KEY = "obx_" + "k" * 43
@@ -203,6 +208,10 @@ def test_without_a_key_the_tools_are_listed_and_say_what_is_missing() -> None:
     assert answers[2]["content"][0]["text"].startswith("Server error (missing_api_key): ")
 
 
+def ids(found: Any) -> list[str]:
+    return [each["id"] for each in found["observations"]]
+
+
 def call(id_: int, name: str, **given: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": id_, "method": "tools/call", "params": {"name": name, "arguments": given}}
 
@@ -261,3 +270,41 @@ async def test_the_settings_of_the_server_it_replaces_are_read() -> None:
         [asked] = server.asked
         assert asked.body["projectId"] == "p1"
         assert asked.headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_an_agent_remembers_and_finds_again_on_the_real_server(
+    db: Database, conn: AsyncConnection[DictRow]
+) -> None:
+    scopes = ("events:write", "sessions:write", "observations:read", "jobs:read")
+    acme = await seed.tenant(conn, "acme", *scopes)
+    settings = {"OUTBOXD_API_KEY": acme.key, "OUTBOXD_PROJECT_ID": str(acme.project)}
+    start = StdioServerParameters(command=sys.executable, args=["-m", "outboxd", "mcp"])
+    async with listening(db) as at:
+        start.env = environment(at.url, **settings)
+        async with McpClient(stdio_client(start), mode="legacy") as client:
+
+            async def told(name: str, **given: Any) -> Any:
+                result = await client.call_tool(name, given)
+                assert not result.is_error, text(result)
+                return json.loads(text(result))
+
+            memory = (await told("observation_add", content="deploy with make"))["memory"]
+            old = (await told("memory_add", narrative="make needs python", title="t", type="gotcha"))[
+                "memory"
+            ]
+            assert (old["kind"], old["metadata"]) == ("gotcha", {"title": "t"})
+            for name in ("search", "observation_search", "memory_search"):
+                assert [each["id"] for each in (await told(name, query="deploy"))["observations"]] == [
+                    memory["id"]
+                ]
+            for name in ("context", "observation_context", "memory_context"):
+                assert (await told(name, query="deploy", limit=1))["context"] == "deploy with make"
+            recent = await told("recent", kind=["gotcha", "manual"])
+            assert ids(recent) == [old["id"], memory["id"]]
+            got = await told("get", ids=[memory["id"], "nope"])
+            assert [each["sources"] for each in got["observations"]] == [[]]
+            assert await told("projects") == {"projects": [{"id": str(acme.project), "name": "acme"}]}
+            event = await told("observation_record_event", eventType="e", payload={"a": 1})
+            assert event["event"]["sourceAdapter"] == "api"
+            lost = await failing(client, "observation_generation_status", jobId="nope")
+            assert lost.startswith("Server error (http_error 404): ")

@@ -78,3 +78,22 @@ async def test_a_spool_is_emptied_into_the_server_and_twice_is_once(
     assert [row["type"] for row in found] == [event.event_type for event in events]
     assert all(row["linked"] for row in found)
     assert len((folder / "rejected.jsonl").read_text().splitlines()) == 1
+
+
+async def test_what_is_remembered_is_found(db: Database, conn: Conn) -> None:
+    acme = await seed.tenant(conn, "acme", *HOOK)
+    async with listening(db) as at, Client(at.url, acme.key) as client:
+        made = must(
+            await client.add_memory("deploy with make", kind="decision", title="how", metadata={"a": 1})
+        )
+        memory = made["memory"]
+        assert (memory["kind"], memory["metadata"]) == ("decision", {"a": 1, "title": "how"})
+        again = [must(await client.add_memory("once", idempotency_key="k"))["memory"]["id"] for _ in range(2)]
+        assert again[0] == again[1]
+        assert [each["id"] for each in (await client.search("deploy"))["observations"]] == [memory["id"]]
+        assert (await client.context("deploy", limit=1))["context"] == "deploy with make"
+        assert len((await client.context())["observations"]) == 2
+        assert (await client.get_memory(memory["id"]))["memory"]["sources"] == []
+        with pytest.raises(ClientError) as caught:
+            await client.search("x", limit=101)
+        assert caught.value.status == 400
