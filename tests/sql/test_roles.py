@@ -27,7 +27,7 @@ WORKER = {
     "payload",
     "retire",
 }
-READER = {"me", "why", "clock", "uuid7_time"}
+READER = {"me", "why", "clock", "uuid7_time", "provider_figures", "usage_figures"}
 OPERATOR = (
     READER
     | PRODUCER
@@ -48,6 +48,7 @@ OPERATOR = (
         "remove_route",
         "add_handler",
         "remove_handler",
+        "resume_provider",
     }
 )
 MAY = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.clock import Clock
 from tests.sql.engine import MINUTE, Conn, Engine
@@ -62,7 +63,7 @@ async def test_queue_depth(engine: Engine, clock: Clock) -> None:
     await engine.enqueue(runAt=(clock.now + MINUTE).isoformat())
     await engine.call("snooze", await engine.enqueue(), clock.now + 2 * MINUTE)
     await engine.call("configure_queue", "work", {"concurrency": 5})
-    (row,) = await view(engine, "queue_depth")
+    (row,) = await view(engine, "queue_depth", "queue = 'work'")
     counts = {
         name: row[name] for name in ("due", "later", "held", "running", "failed", "workers", "idle_workers")
     }
@@ -89,7 +90,7 @@ async def test_queue_depth_counts_to_ten_thousand(engine: Engine) -> None:
         "insert into outbox.ready select outbox.clock(), lane, gen_random_uuid(), queue_id, 0, 0, 0, 0"
         " from outbox.ready, generate_series(1, 10000) returning 1"
     )
-    (row,) = await view(engine, "queue_depth")
+    (row,) = await view(engine, "queue_depth", "queue = 'work'")
     assert (10000, True) == (row["due"], row["capped"])
     (tenant,) = await view(engine, "tenant_depth")
     assert (10000, True) == (tenant["due"], tenant["capped"])
@@ -102,7 +103,7 @@ async def test_a_blocked_lane_is_no_lag(engine: Engine, clock: Clock) -> None:
     await engine.publish("k")
     worker = await engine.worker()
     await engine.fail(worker, await engine.claim_one(worker))
-    (row,) = await view(engine, "queue_depth")
+    (row,) = await view(engine, "queue_depth", "queue = 'work'")
     assert (1, None) == (row["due"], row["lag"])
 
 
@@ -404,3 +405,122 @@ async def test_server_health(engine: Engine) -> None:
     assert {"version", "connections", "notification_queue", "fsync", "synchronous_commit"} <= set(rows)
     assert rows["version"]["ok"]
     assert not rows["fsync"]["ok"]  # this test server is run without
+
+
+# Generation --------------------------------------------------------------------------------------------
+
+
+async def called(engine: Engine, at: Any, provider: str = "claude", **more: Any) -> None:
+    said = {"class": "ok", "in": 100, "out": 20, "cost": 7, "project": engine.project} | more
+    await engine.rows(
+        "insert into outbox.usage_calls (id, at, team_id, project_id, job_id, provider, model, class,"
+        " tokens_in, tokens_out, estimated, cost_micros, ms, observations)"
+        " values (gen_random_uuid(), %s, %s, %s,"
+        " gen_random_uuid(), %s, 'm', %s, %s, %s, false, %s, 5, 1) returning 1",
+        *(at, engine.team, said["project"], provider, said["class"], said["in"], said["out"], said["cost"]),
+    )
+
+
+async def set_row(engine: Engine, name: str, value: str) -> None:
+    await engine.rows("insert into outbox.settings values (%s, %s) returning 1", name, value)
+
+
+async def test_provider_health(engine: Engine, clock: Clock) -> None:
+    clock.set(clock.now.replace(hour=12))
+    await set_row(engine, "providers", "claude,offline")
+    await called(engine, clock.now - timedelta(hours=30))
+    await called(engine, clock.now - timedelta(hours=2))
+    await called(engine, clock.now - MINUTE, **{"class": "ok", "cost": None})
+    for kind in ("transient", "cancelled", "lost"):
+        await called(engine, clock.now, **{"class": kind, "in": 1, "out": 0, "cost": None})
+    await engine.rows("select outbox.provider_failed('claude', 'quota_exhausted', null, true)")
+    await engine.rows("select outbox.provider_failed('gemini', 'transient', null, false)")
+    rows = {row["provider"]: row for row in await view(engine, "provider_health")}
+    assert {"claude", "gemini", "offline"} == set(rows)
+    claude = rows["claude"]
+    assert ("quota_exhausted", clock.now, clock.now + timedelta(minutes=15)) == (
+        claude["class"],
+        claude["since"],
+        claude["held_until"],
+    )
+    assert (clock.now - MINUTE, 4, 1) == tuple(claude[n] for n in ("last_ok_at", "calls_1h", "failed_1h"))
+    assert (243, 7, 5) == tuple(claude[n] for n in ("tokens_today", "cost_micros_today", "calls_today"))
+    assert (1, 0, False) == tuple(claude[n] for n in ("holds", "failures", "capped"))
+    assert (None, 1) == (rows["gemini"]["held_until"], rows["gemini"]["failures"])
+    clock.forward(timedelta(minutes=16))
+    over = (await view(engine, "provider_health", "provider = 'claude'"))[0]
+    assert (None, "quota_exhausted") == (over["held_until"], over["class"])
+
+
+async def test_usage_by_day(engine: Engine, clock: Clock) -> None:
+    clock.set(clock.now.replace(day=15, hour=12))
+    other = await engine.add_project()
+    await set_row(engine, "budget_tokens_per_month", "1000")
+    await engine.rows(
+        "update outbox.projects set settings = %s where id = %s returning 1",
+        *(Jsonb({"budgets": {"tokensPerMonth": 240}}), engine.project),
+    )
+    await called(engine, clock.now - timedelta(days=100))
+    await called(engine, clock.now - timedelta(days=20))
+    await called(engine, clock.now - timedelta(days=1))
+    await called(engine, clock.now)
+    await called(engine, clock.now, "gemini", **{"class": "timeout", "out": 0, "cost": None})
+    await called(engine, clock.now, project=other)
+    await engine.rows(
+        "insert into outbox.usage_requests (team_id, project_id, day, requests)"
+        " values (%s, %s, %s, 9) returning 1",
+        *(engine.team, other, clock.now.date()),
+    )
+    today = f"day = '{clock.now.date()}' and project_id = '{engine.project}'"
+    rows = await view(engine, "usage_by_day", f"{today} and provider = 'claude'")
+    assert {
+        "call": 1,
+        "tokens_in": 100,
+        "tokens_out": 20,
+        "tokens": 120,
+        "cost_micros": 7,
+        "observation": 1,
+    } == {row["kind"]: row["total"] for row in rows}
+    [tokens] = [row for row in rows if row["kind"] == "tokens"]
+    # 120 of yesterday, 120 and 100 of today; the month before does not count.
+    assert (240, 1.4167) == (tokens["cap"], float(tokens["used_ratio"]))
+    theirs = await view(engine, "usage_by_day", f"project_id = '{other}' and cap is not null")
+    assert [("tokens", 1000, 0.12)] == [(row["kind"], row["cap"], float(row["used_ratio"])) for row in theirs]
+    failed = await view(engine, "usage_by_day", f"{today} and provider = 'gemini'")
+    assert {"call", "call_failed", "call_unpriced"} < {row["kind"] for row in failed}
+    [asked] = await view(engine, "usage_by_day", "kind = 'request'")
+    assert (other, None, 9) == (asked["project_id"], asked["provider"], asked["total"])
+    assert 3 == len(await engine.rows("select distinct day from outbox.usage_by_day"))
+
+
+@pytest.mark.parametrize("name", ["provider_health", "usage_by_day"])
+async def test_views_of_usage_answer_at_once_when_much_was_called(engine: Engine, name: str) -> None:
+    projects = [engine.project, *[await engine.add_project() for _ in range(19)]]
+    await engine.rows(
+        "insert into outbox.usage_calls (id, at, team_id, project_id, job_id, provider, model, class,"
+        " tokens_in, tokens_out, estimated, cost_micros, ms, observations)"
+        " select gen_random_uuid(), outbox.clock() - g * interval '20 s', %s, (%s::uuid[])[1 + g %% 20],"
+        " gen_random_uuid(), (array['claude', 'gemini'])[1 + g %% 2], 'm', 'ok', 10, 10, false, 1, 5, 1"
+        " from generate_series(1, 200000) g returning 1",
+        *(engine.team, projects),
+    )
+    await engine.conn.execute("analyze outbox.usage_calls")
+    took = []
+    for _ in range(3):
+        (plan,) = await engine.rows(f"explain (analyze, timing off, format json) select * from outbox.{name}")
+        took.append(plan["QUERY PLAN"][0]["Execution Time"])
+    assert min(took) < 200
+
+
+async def test_what_a_closed_provider_keeps_waiting_is_held(engine: Engine, clock: Clock) -> None:
+    for queue in ("observe", "summarize"):
+        await engine.enqueue(queue, handler=queue)
+    assert [] == await view(engine, "held_jobs")
+    await engine.rows("select outbox.provider_failed('claude', 'auth_invalid', interval '5 min', true)")
+    rows = await engine.rows("select * from outbox.held_jobs order by queue")
+    assert [("provider", "observe", 1), ("provider", "summarize", 1)] == [
+        (row["held"], row["queue"], row["jobs"]) for row in rows
+    ]
+    assert [engine.project, clock.now + timedelta(minutes=5)] == [rows[0]["project_id"], rows[0]["until"]]
+    clock.forward(timedelta(minutes=6))
+    assert [] == await view(engine, "held_jobs")
