@@ -194,6 +194,7 @@ async def test_what_was_not_sent_waits_on_in_order(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.proves("M12")
 async def test_a_refused_key_is_tried_again_after_a_quarter_of_an_hour(
     folder: Path, status: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
