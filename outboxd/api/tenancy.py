@@ -16,7 +16,10 @@ from outboxd.store.callers import ByKey
 log = structlog.get_logger()
 
 _OWNERS = {
-    "Event": b"select team_id from outbox.events where id = %s",
+    "Event": b"""
+        select e.team_id from outbox.events e join outbox.projects p on p.id = e.project_id
+        where e.id = %s and e.received_at > coalesce(p.purged_at, '-infinity')
+    """,
     "Generation job": b"select team_id from outbox.jobs where id = %s",
     "Endpoint": b"select team_id from outbox.endpoints where id = %s",
     "Memory": b"""

@@ -19,7 +19,7 @@ from outboxd.loops.requests import ROWS, Requests
 from outboxd.loops.sweeper import Chore
 from outboxd.loops.wakes import Wakes
 from outboxd.store import chores as store
-from outboxd.store import gatherings, idempotency, jobs, queues, rates, sessions
+from outboxd.store import deletion, gatherings, idempotency, jobs, queues, rates, sessions
 from outboxd.store.queues import Conn
 
 log = structlog.get_logger()
@@ -35,6 +35,7 @@ _STAGED = 1000
 _EXPIRED = 1000
 _KEYS = 5000
 _IDLE_ENDED = 100
+_PURGED = 20
 _WORKERS_KEPT = timedelta(days=1)
 _VACUUM = timedelta(minutes=10)
 _HOT = ("ready", "later", "leases", "lanes", "pending")
@@ -53,6 +54,7 @@ def chores(
         Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS),
         Chore(name="sessions_idle", interval=_MINUTE, once=upkeep.sessions_idle, full=_IDLE_ENDED),
         Chore(name="retention", interval=_TEN_MINUTES, once=upkeep.retention, full=_EXPIRED),
+        Chore(name="purge", interval=_TEN_SECONDS, once=upkeep.purge, full=1),
         Chore(name="partitions_make", interval=_TEN_MINUTES, once=partitions.make),
         Chore(name="partitions_drop", interval=_TEN_MINUTES, once=partitions.drop, limit=_TEN_MINUTES),
         Chore(
@@ -116,7 +118,15 @@ class Upkeep:
         purged = await self._run(lambda conn: store.purge_dead(conn, self._dead_days, _EXPIRED))
         gone = await self._run(lambda conn: store.forget_workers(conn, _WORKERS_KEPT, _EXPIRED))
         shut = await self._run(lambda conn: rates.forget(conn, _KEYS))
-        return max(purged, gone, shut)
+        retired = await self._run(lambda conn: deletion.retain(conn, _KEYS))
+        return max(purged, gone, shut, retired)
+
+    async def purge(self) -> int:
+        """Goes on with the purges of projects that one request did not finish, a batch of each."""
+        projects = await self._db.run(lambda conn: deletion.unfinished(conn, _PURGED), _PATIENCE)
+        for project in projects:
+            await self._db.run(partial(deletion.continue_purge, project=project), _PATIENCE)
+        return len(projects)
 
     async def vacuum(self) -> int:
         """Sweeps hot tables between the turns of autovacuum, unless a snapshot makes it pointless."""

@@ -24,14 +24,17 @@ _COLUMNS = """
 """
 _BODY = ", e.payload, e.metadata"
 _POSITION = "left join lateral (select f.seq from outbox.feed f where f.event_id = e.id limit 1) f on true"
+_VISIBLE = "e.received_at > coalesce(p.purged_at, '-infinity')"
 _OF_IDS = f"""
 select {_COLUMNS}{_BODY} from unnest(%s::uuid[]) u(id)
-cross join lateral (select e.* from outbox.events e where e.id = u.id) e {_POSITION}
+cross join lateral (select e.* from outbox.events e where e.id = u.id) e
+join outbox.projects p on p.id = e.project_id and {_VISIBLE} {_POSITION}
 where outbox.sees({CALLER}, e.team_id, e.project_id)
 """.encode()
 
 
-_FILTER = """
+_FILTER = f"""
+  and {_VISIBLE}
   and (%(after)s::uuid is null or case when %(up)s then e.id > %(after)s else e.id < %(after)s end)
   and (%(types)s::text[] is null or exists (select from unnest(%(types)s::text[]) t(pattern)
     where e.type = t.pattern or (t.pattern like '%%.*' and starts_with(e.type, rtrim(t.pattern, '*')))))
@@ -61,8 +64,14 @@ select {columns} from (
 """
 _TIMELINE = b"""
 with made as materialized (
-  select j.id, q.name as queue, q.handler from outbox.jobs j join outbox.queues q on q.id = j.queue_id
-  where j.event_id = %(id)s
+  select j.id, q.name as queue, q.handler
+  from (
+    select j.id, j.queue_id from outbox.jobs j where j.event_id = %(id)s
+    union
+    select j.id, j.queue_id from outbox.members m
+    cross join lateral (select j.id, j.queue_id from outbox.jobs j where j.id = m.job_id offset 0) j
+    where m.event_id = %(id)s) j
+  join outbox.queues q on q.id = j.queue_id
 )
 select at, kind, said from (
   select e.received_at as at, 0 as rank, 'received' as kind, '{}'::jsonb as said
@@ -85,11 +94,15 @@ select at, kind, said from (
       when d.job_id is not null and a.no = d.no then 'job_failed'
       when a.outcome in ('failed', 'timed_out', 'lost') then 'attempt_failed' else a.outcome end,
     jsonb_strip_nulls(jsonb_build_object('jobId', j.id, 'attempt', a.attempt, 'class', a.class,
-      'status', a.status, 'outcome', a.outcome,
+      'status', a.status, 'outcome', coalesce(o.said ->> 'outcome', a.outcome),
+      'observationIds', o.said -> 'observationIds',
       'retryInMs', round(extract(epoch from a.retry_at - a.at) * 1000)))
   from made j
   join outbox.attempts a on a.job_id = j.id
   left join outbox.dead_letters d on d.job_id = j.id
+  -- What a user's handler puts out is its own affair.
+  cross join lateral (select case when a.outcome = 'completed' and j.handler in ('observe', 'summarize')
+    then a.output end as said) o
   union all
   select l.at, 5, 'audit', jsonb_build_object('action', l.action, 'actorId', l.actor)
   from outbox.audit_log l

@@ -5,7 +5,7 @@ select c.chore, c.every, h.last_success_at, h.last_error_at, h.last_error,
   coalesce(h.last_success_at < (select outbox.clock()) - 3 * c.every - interval '60 s', true) as late
 from (values
   ('reap', interval '1 s'), ('stage', interval '1 s'), ('expire', interval '60 s'), ('sessions_idle', interval '60 s'),
-  ('retention', interval '10 min'),
+  ('retention', interval '10 min'), ('purge', interval '10 s'),
   ('partitions_make', interval '10 min'), ('partitions_drop', interval '10 min'), ('usage', interval '10 s'),
   ('vacuum', interval '60 s')
 ) c(chore, every)
