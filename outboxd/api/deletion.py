@@ -66,15 +66,15 @@ async def forget(exchange: Exchange) -> Reply:
             tenancy.by_key(exchange, _SCOPE),
             project,
             where,
-            expunge=asked.expunge_events,
-            dry_run=asked.dry_run,
-            limit=asked.limit,
+            expunge=bool(asked.expunge_events),
+            dry_run=bool(asked.dry_run),
+            limit=asked.limit or memory_wire.FORGET_LIMIT,
         )
 
     done = await exchange.api.db.run(effect)
     return x.json(
         Forgotten(
-            dry_run=asked.dry_run,
+            dry_run=bool(asked.dry_run),
             matched=done.matched,
             deleted=done.deleted,
             expunged_events=done.expunged_events,

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from outboxd.api import exchange as x
 from outboxd.api import jobs, tenancy
@@ -21,6 +21,8 @@ from outboxd.store.mending import Bulk, Moved
 
 Reason = Annotated[str, Meta(max_length=500)]
 
+_AT_ONCE, _RATE = 1000, 10
+
 
 class WhyIn(msgspec.Struct, frozen=True, kw_only=True):
     """The body of retry and cancel, which may be left out. Clients of older servers send others."""
@@ -31,27 +33,27 @@ class WhyIn(msgspec.Struct, frozen=True, kw_only=True):
 class FilterIn(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True
 ):
-    ids: Annotated[list[UUID], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
-    project_id: str | UnsetType = UNSET
-    status: Annotated[list[str], Meta(min_length=1, max_length=5)] | UnsetType = UNSET
-    queue: str | UnsetType = UNSET
-    handler: str | UnsetType = UNSET
-    source_type: str | UnsetType = UNSET
-    classification: Annotated[list[str], Meta(max_length=50)] | UnsetType = UNSET
-    since: Epoch | str | UnsetType = UNSET
-    until: Epoch | str | UnsetType = UNSET
-    session_id: str | UnsetType = UNSET
+    ids: Annotated[list[UUID], Meta(min_length=1, max_length=1000)] | None = None
+    project_id: str | None = None
+    status: Annotated[list[str], Meta(min_length=1, max_length=5)] | None = None
+    queue: str | None = None
+    handler: str | None = None
+    source_type: str | None = None
+    classification: Annotated[list[str], Meta(max_length=50)] | None = None
+    since: Epoch | str | None = None
+    until: Epoch | str | None = None
+    session_id: str | None = None
 
 
 class CancelIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     filter: FilterIn
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
-    dry_run: bool = False
+    limit: Annotated[int, Meta(ge=1, le=10_000)] | None = _AT_ONCE
+    dry_run: bool | None = False
     reason: Reason | None = None
 
 
 class RetryIn(CancelIn, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    rate_per_second: Annotated[float, Meta(ge=0, le=1000)] = 10
+    rate_per_second: Annotated[float, Meta(ge=0, le=1000)] | None = _RATE
 
 
 class BulkReply(Bulk, frozen=True, kw_only=True, rename="camel"):
@@ -98,9 +100,9 @@ async def retry_many(exchange: Exchange) -> Reply:
             conn,
             _by(exchange),
             where,
-            limit=asked.limit,
-            rate=asked.rate_per_second,
-            dry_run=asked.dry_run,
+            limit=asked.limit or _AT_ONCE,
+            rate=_RATE if asked.rate_per_second is None else asked.rate_per_second,
+            dry_run=bool(asked.dry_run),
             reason=asked.reason,
         )
 
@@ -114,7 +116,12 @@ async def cancel_many(exchange: Exchange) -> Reply:
 
     async def order(conn: Link) -> Bulk:
         return await mending.cancel_many(
-            conn, _by(exchange), where, limit=asked.limit, dry_run=asked.dry_run, reason=asked.reason
+            conn,
+            _by(exchange),
+            where,
+            limit=asked.limit or _AT_ONCE,
+            dry_run=bool(asked.dry_run),
+            reason=asked.reason,
         )
 
     return _bulk(exchange, await exchange.api.db.run(order))

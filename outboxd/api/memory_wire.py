@@ -22,6 +22,8 @@ FOREIGN_SESSION = "server_session_id must belong to project_id and team_id"
 NOTHING_LEFT = "content is empty after privacy stripping"
 CONTENT_BYTES = 256 * 1024
 METADATA_BYTES = 64 * 1024
+SEARCH_LIMIT, CONTEXT_LIMIT, FORGET_LIMIT, TOKEN_BUDGET = 20, 10, 1000, 8000
+"""Where they are left out, or null."""
 NOBODYS = UUID(int=0)
 """In place of an id that is not well formed: nothing has either."""
 
@@ -76,16 +78,16 @@ class ContextIn(_Filters, frozen=True, kw_only=True, rename="camel"):
     project_id: str | None = None
     query: Annotated[str, Meta(max_length=4000)] | None = None
     """Absent or blank: what is newest."""
-    limit: Annotated[int, Meta(ge=1, le=50)] = 10
-    min_score: Annotated[float, Meta(ge=0, le=1)] = 0
-    token_budget: Annotated[int, Meta(ge=100, le=200_000)] = 8000
+    limit: Annotated[int, Meta(ge=1, le=50)] | None = CONTEXT_LIMIT
+    min_score: Annotated[float, Meta(ge=0, le=1)] | None = 0
+    token_budget: Annotated[int, Meta(ge=100, le=200_000)] | None = TOKEN_BUDGET
 
 
 class SearchIn(_Filters, frozen=True, kw_only=True, rename="camel"):
     query: Annotated[str, Meta(min_length=1, max_length=4000)]
     project_id: str | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    min_score: Annotated[float, Meta(ge=0, le=1)] = 0
+    limit: Annotated[int, Meta(ge=1, le=100)] | None = SEARCH_LIMIT
+    min_score: Annotated[float, Meta(ge=0, le=1)] | None = 0
     cursor: Annotated[str, Meta(max_length=1000)] | None = None
 
 
@@ -97,9 +99,9 @@ class ForgetFilter(_Filters, frozen=True, kw_only=True, rename="camel", forbid_u
 class ForgetIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     filter: ForgetFilter
     project_id: str | None = None
-    expunge_events: bool = False
-    dry_run: bool = False
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    expunge_events: bool | None = False
+    dry_run: bool | None = False
+    limit: Annotated[int, Meta(ge=1, le=10_000)] | None = FORGET_LIMIT
 
 
 MEMORY = msgspec.json.Decoder(MemoryIn)

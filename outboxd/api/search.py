@@ -32,8 +32,8 @@ async def search(exchange: Exchange) -> Reply:
         project=await tenancy.read_project(exchange, asked.project_id),
         query=asked.query,
         where=memory_wire.where(asked),
-        min_score=asked.min_score,
-        limit=asked.limit,
+        min_score=asked.min_score or 0,
+        limit=asked.limit or memory_wire.SEARCH_LIMIT,
     )
     if asked.cursor is not None:
         query = msgspec.structs.replace(query, after=_read(exchange, query, asked.cursor))
@@ -52,11 +52,12 @@ async def context(exchange: Exchange) -> Reply:
         project=await tenancy.read_project(exchange, asked.project_id),
         query=None if blank else asked.query,
         where=memory_wire.where(asked),
-        min_score=asked.min_score,
-        limit=asked.limit,
+        min_score=asked.min_score or 0,
+        limit=asked.limit or memory_wire.CONTEXT_LIMIT,
     )
     async with exchange.api.db.connection() as conn:
-        found = await store.context(conn, exchange.caller, query, asked.token_budget)
+        budget = asked.token_budget or memory_wire.TOKEN_BUDGET
+        found = await store.context(conn, exchange.caller, query, budget)
     await note_read(exchange, "context", found.observations, asked=query)
     return x.json(found)
 

@@ -67,3 +67,12 @@ OF_TEAMS = frozenset({("PATCH", "/v1/teams/{id}"), ("POST", "/v1/projects")})
 
 REFUSED_TO_OWNERS: dict[tuple[str, str], int] = {("POST", "/v1/teams"): 403}
 """What is refused even to a key that may do everything, and how."""
+
+NOT_NULL: dict[tuple[str, str], tuple[str, ...]] = {
+    ("POST", "/v1/sessions/start"): ("externalSessionId",),
+    ("PATCH", "/v1/memories/{id}"): ("content", "kind", "metadata"),
+    ("PATCH", "/v1/endpoints/{id}"): ("projectId", "url"),
+    ("PATCH", "/v1/teams/{id}"): ("name",),
+    ("PATCH", "/v1/projects/{id}"): ("name", "archived"),
+}
+"""Where null is refused although the field may be left out."""

@@ -230,3 +230,15 @@ def fields(method: str, template: str) -> list[str]:
 def body_with(example: Any, name: str, value: Any) -> bytes:
     whole = [{**example[0], name: value}] if isinstance(example, list) else {**example, name: value}
     return json.dumps(whole).encode()
+
+
+async def test_null_is_as_if_it_were_not_there(asked: Asked) -> None:
+    refused = []
+    for method, template, example in with_bodies():
+        for name in fields(method, template):
+            if f'{name}"' in json.dumps(example) or name in table.NOT_NULL.get((method, template), ()):
+                continue
+            reply = await asked(method, template, content=body_with(example, name, None))
+            if reply.status_code == 400 and name in json.dumps(reply.json().get("issues")):
+                refused.append((method, template, name))
+    assert not refused, "\n".join(map(str, refused))
