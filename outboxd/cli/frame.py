@@ -27,6 +27,7 @@ from outboxd.cli import (
     mcp,
     migrate,
     projects,
+    providers,
     queues,
     routes,
     sessions,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers,
-    events, sessions, jobs, dead, queues, workers, audit, sheet, mcp, bench, drill, version,
+    events, sessions, jobs, dead, queues, providers, workers, audit, sheet, mcp, bench, drill, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

@@ -57,6 +57,7 @@ def _show(found: Measured) -> None:
         (telemetry.WORKERS, found.workers),
         (telemetry.STUCK_JOBS, found.stuck),
         (telemetry.JOBS_HELD, found.held),
+        (telemetry.PROVIDER_HELD, found.providers),
         (telemetry.ENDPOINTS, found.endpoints),
         (telemetry.TABLE_DEAD_ROWS, found.dead_rows),
         (telemetry.CHORE_LAST_SUCCESS, found.chores),

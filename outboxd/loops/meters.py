@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from outboxd import telemetry
@@ -32,6 +33,8 @@ class Meters:
             of_queue.setdefault(item.claimed.queue, []).append(item)
         for queue, ended in of_queue.items():
             self._meter(queue, ended[0].claimed).count(ended)
+            if ended[0].claimed.handler in _GENERATING:
+                _generated(ended)
         return accepted
 
     def _meter(self, queue: str, claimed: Claimed) -> "_Queue":
@@ -62,6 +65,29 @@ def _tell(item: "Item", told: Settled) -> None:
         about.warning("job failed", outcome=item.outcome, attempt=item.claimed.attempt)
     elif told.note is None:
         about.info("job waits", outcome=item.outcome, attempt=item.claimed.attempt, due=told.due_at)
+
+
+_GENERATING = frozenset({"observe", "summarize"})
+_OUTCOMES = frozenset({"observed", "duplicate", "skipped", "empty", "private", "expunged", "summarized"})
+
+
+class _Output(msgspec.Struct, frozen=True):
+    outcome: str = ""
+
+
+class _End(msgspec.Struct, frozen=True):
+    output: _Output | None = None
+
+
+_end = msgspec.json.Decoder(_End)
+
+
+def _generated(items: "Sequence[Item]") -> None:
+    """What came of completed jobs of generation, as their ends say it."""
+    for item in items:
+        output = _end.decode(item.json).output
+        if item.outcome == "completed" and output is not None and output.outcome in _OUTCOMES:
+            telemetry.GENERATION_OUTCOMES_TOTAL.labels(output.outcome).inc()
 
 
 _MOST_QUEUES = 1000

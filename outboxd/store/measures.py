@@ -20,6 +20,7 @@ from outbox.queue_depth d join outbox.queues q on q.name = d.queue group by 1, 2
 _WORKERS: LiteralString = "select state, count(*) from outbox.live_workers group by 1"
 _STUCK: LiteralString = "select reason, count(*) from outbox.stuck_jobs group by 1"
 _HELD: LiteralString = "select held, sum(jobs) from outbox.held_jobs group by 1"
+_PROVIDERS: LiteralString = "select provider, (held_until is not null)::int from outbox.provider_health"
 _ENDPOINTS: LiteralString = "select state, count(*) from outbox.endpoints group by 1"
 _SINGLE: LiteralString = """
 select (select count(*) from (select from outbox.pending limit 10000) p),
@@ -53,6 +54,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     workers: Table
     stuck: Table
     held: Table
+    providers: Table
     endpoints: Table
     dead_rows: Table
     chores: Table
@@ -76,6 +78,7 @@ async def read(conn: Conn) -> Measured:
         workers=_table(await _rows(conn, _WORKERS)),
         stuck=_table(await _rows(conn, _STUCK)),
         held=_table(await _rows(conn, _HELD)),
+        providers=_table(await _rows(conn, _PROVIDERS)),
         endpoints=_table(await _rows(conn, _ENDPOINTS)),
         dead_rows=_table(await _rows(conn, _TABLES)),
         chores=_table(await _rows(conn, _CHORES)),

@@ -16,8 +16,8 @@ Conn = AsyncConnection[dict[str, Any]]
 View = Literal[
     "audit_trail", "blocked_lanes", "chore_health", "dead_jobs", "endpoint_health", "failure_groups",
     "held_jobs", "held_partitions", "key_use", "live_workers", "open_leases", "pending_stalled",
-    "provider_health", "queue_depth", "server_health", "stream_lag", "stuck_jobs", "table_health", "tenant_depth",
-    "throughput", "usage_by_day", "vacuum_pins",
+    "provider_health", "queue_depth", "server_health", "stream_lag", "stuck_jobs", "table_health",
+    "tenant_depth", "throughput", "usage_by_day", "vacuum_pins",
 ]  # fmt: skip
 
 

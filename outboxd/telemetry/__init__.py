@@ -133,6 +133,10 @@ PROVIDER_CALLS_TOTAL = _counter("provider_calls_total", "Calls by what came of t
 PROVIDER_SECONDS = _seconds("provider_seconds", "One call of a provider.", "provider")
 PROVIDER_TOKENS_TOTAL = _counter("provider_tokens_total", "Tokens in and out.", "provider", "direction")
 PROVIDER_COST_MICROS_TOTAL = _counter("provider_cost_micros_total", "Micro-dollars spent.", "provider")
+PROVIDER_HELD = _gauge("provider_held", "1 while the provider is left alone, else 0.", "provider")
+GENERATION_OUTCOMES_TOTAL = _counter(
+    "generation_outcomes_total", "Completed jobs of generation by what came of them.", "outcome"
+)
 
 # Chores -------------------------------------------------------------------------------------------------
 
@@ -166,6 +170,7 @@ SHARED: frozenset[Gauge] = frozenset(
         WORKERS,
         STUCK_JOBS,
         JOBS_HELD,
+        PROVIDER_HELD,
         PENDING_ROWS,
         PENDING_OLDEST_SECONDS,
         ENDPOINTS,

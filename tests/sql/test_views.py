@@ -410,7 +410,7 @@ async def test_server_health(engine: Engine) -> None:
 # Generation --------------------------------------------------------------------------------------------
 
 
-async def called(engine: Engine, at: Any, provider: str = "claude", **more: Any) -> None:
+async def called(engine: Engine, at: Any, provider: str = "claude", /, **more: Any) -> None:
     said = {"class": "ok", "in": 100, "out": 20, "cost": 7, "project": engine.project} | more
     await engine.rows(
         "insert into outbox.usage_calls (id, at, team_id, project_id, job_id, provider, model, class,"

@@ -26,6 +26,7 @@ SPECIFIED = """
   chore_failures_total db_pool_connections db_errors_total db_retries_total
   db_network_cuts_total notify_queue_ratio table_dead_rows schema_version
   build_info provider_calls_total provider_seconds provider_tokens_total provider_cost_micros_total
+  provider_held generation_outcomes_total
 """
 
 
