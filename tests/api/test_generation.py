@@ -12,9 +12,11 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from outboxd.db.pool import Database
+from outboxd.loops.sequencer import Sequencer
 from outboxd.store import gatherings, streams
 from tests import seed
 from tests.api.served import Served, problem, serving
+from tests.waiting import until
 
 Conn = AsyncConnection[DictRow]
 
@@ -150,6 +152,8 @@ async def test_a_gathered_job_is_found_by_session_by_each_event_and_by_its_sourc
             job["eventCount"],
             job["heldReason"],
         )
+        timeline = (await served.http.get(f"/v1/events/{events[1]}/timeline")).json()["entries"]
+        assert [job["id"]] == [entry["jobId"] for entry in timeline if entry["kind"] == "job_queued"]
         full = (await served.http.get(f"/v1/jobs/{job['id']}")).json()["generationJob"]
         assert (events[0], str(mine), "observation_generate_for_event") == (
             full["agentEventId"],
@@ -195,6 +199,19 @@ async def test_metadata_and_the_source_s_id_are_kept(db: Database, conn: Conn) -
         told = (await post(served, metadata={"a": [1]}, sourceEventId="e1"))["event"]
     assert ({"a": [1]}, "e1") == (told["metadata"], told["sourceEventId"])
     assert {"a": [1]} == await value(conn, "select metadata from outbox.events")
+
+
+async def test_the_sequencer_places_what_is_to_be_gathered(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    await settings(conn, tenant.project, generation={"policy": "debounce"})
+    async with serving(db, tenant.key) as served:
+        running = asyncio.create_task(Sequencer(db, served.wakes).run())
+        await post(served)
+        await until(lambda: value(conn, "select count(*) = 1 from outbox.members"))
+        await post(served)
+        await until(lambda: value(conn, "select count(*) = 2 from outbox.members"))
+        running.cancel()
+    assert 1 == await value(conn, "select count(*) from outbox.jobs")
 
 
 async def test_a_worker_closes_a_gathering_when_everything_committed_before_is_in(
