@@ -1068,12 +1068,17 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.advance_lane(p_lane bigint) returns void volatile
 -- function outbox.allow_egress(p_caller outbox.caller, p_project uuid, p_on boolean) returns boolean volatile
 -- function outbox.announce(p_project uuid, p_type text, p_payload jsonb) returns void volatile
+-- function outbox.answer(p_id text, p_project uuid, p_connection text, p_actor text, p_answer jsonb, p_digest text DEFAULT NULL::text, p_caller outbox.caller DEFAULT NULL::outbox.caller) returns TABLE(outcome text, interaction_id text, answer_event_id uuid, answer jsonb) volatile security definer
+-- function outbox.answer_outcome(p_row outbox.interactions, p_actor text, p_answer jsonb, p_digest bytea) returns text volatile
 -- function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[]) returns TABLE(queue text, handler text, n integer) volatile
+-- function outbox.ask(p_project uuid, p_connection text, p_actor text, p_prompt jsonb, p_id text DEFAULT NULL::text, p_kind text DEFAULT 'question'::text, p_options jsonb DEFAULT NULL::jsonb, p_free_text boolean DEFAULT NULL::boolean, p_context jsonb DEFAULT '{}'::jsonb, p_ttl interval DEFAULT '24:00:00'::interval, p_session uuid DEFAULT NULL::uuid, p_max_uses integer DEFAULT NULL::integer, p_traceparent text DEFAULT NULL::text, p_caller outbox.caller DEFAULT NULL::outbox.caller) returns TABLE(interaction_id text, state text, digest text, created_at timestamp with time zone, expires_at timestamp with time zone, answered_at timestamp with time zone, answered_by text, answer jsonb, answer_event_id uuid, ended_reason text, duplicate boolean) volatile security definer
 -- function outbox.asked_by(p_request text, p_actor text, p_key uuid, p_filter jsonb) returns boolean immutable
+-- function outbox.asking_project(p_caller outbox.caller, p_project uuid, p_session uuid) returns outbox.projects stable
 -- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
 -- function outbox.audit_bulk(p_caller outbox.caller, p_action text, p_filter jsonb, p_bulk outbox.bulk, p_more jsonb DEFAULT '{}'::jsonb) returns void volatile
 -- function outbox.audit_chain(p_event uuid, p_job uuid, p_resource text) returns SETOF outbox.trail stable
 -- function outbox.audit_change(p_caller outbox.caller, p_noun text, p_resource uuid, p_team uuid, p_project uuid, p_old jsonb, p_new jsonb) returns void volatile
+-- function outbox.audit_interaction(p_caller outbox.caller, p_row outbox.interactions, p_action text, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
 -- function outbox.audit_job(p_caller outbox.caller, p_job outbox.jobs, p_verb text, p_details jsonb) returns void volatile
 -- function outbox.audit_page(p_caller outbox.caller, p_filter jsonb, p_before uuid, p_limit integer) returns SETOF outbox.trail stable
 -- function outbox.audit_session(p_caller outbox.caller, p_session outbox.sessions, p_action text, p_reason text DEFAULT NULL::text) returns void volatile
@@ -1101,11 +1106,13 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.change_project(p_caller outbox.caller, p_project uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.projects volatile
 -- function outbox.change_route(p_caller outbox.caller, p_route uuid, p_options jsonb) returns void volatile security definer
 -- function outbox.change_team(p_caller outbox.caller, p_team uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.teams volatile
+-- function outbox.check_answer(p_answer jsonb, p_digest text) returns void immutable
 -- function outbox.check_budgets(p_budgets jsonb) returns void immutable
 -- function outbox.check_changes(p_changes jsonb, p_known text[]) returns void volatile
 -- function outbox.check_filter(p_filter jsonb) returns void volatile
 -- function outbox.check_handler(p_name text) returns void stable
 -- function outbox.check_incoming(p_row outbox.incoming, p_now timestamp with time zone, p_which text) returns void stable
+-- function outbox.check_interaction(p_row outbox.interactions, p_ttl interval) returns void immutable
 -- function outbox.check_job(p_job outbox.jobs, p_options jsonb, p_now timestamp with time zone) returns void volatile
 -- function outbox.check_new_key(p_caller outbox.caller, p_team uuid, p_project uuid, p_scopes text[], p_name text, p_expires_at timestamp with time zone, p_now timestamp with time zone) returns void stable
 -- function outbox.check_project_settings(p_settings jsonb) returns void stable
@@ -1137,6 +1144,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.decide(p_items outbox.settling[], p_now timestamp with time zone) returns outbox.settling[] volatile
 -- function outbox.delete_memory(p_caller outbox.caller, p_memory uuid, p_expunge boolean DEFAULT false) returns integer volatile
 -- function outbox.delete_session(p_caller outbox.caller, p_session uuid, p_limit integer DEFAULT 5000) returns boolean volatile
+-- function outbox.deny_interaction(p_caller outbox.caller, p_id text, p_project uuid, p_connection text, p_actor text DEFAULT NULL::text) returns void volatile
 -- function outbox.drop_observations(p_project uuid, p_observations uuid[]) returns integer volatile
 -- function outbox.due_queues(p_worker uuid, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.effective_scopes(p_scopes text[]) returns text[] immutable
@@ -1149,6 +1157,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.enlist(p_name text, p_handlers text[], p_queues text[] DEFAULT NULL::text[], p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(worker_id uuid, lock_no integer, beat_every interval, dead_after interval) volatile security definer
 -- function outbox.enqueue(p_caller outbox.caller, p_queue text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(job_id uuid, duplicate boolean) volatile security definer
 -- function outbox.expire(p_limit integer DEFAULT 1000) returns integer volatile
+-- function outbox.expire_interactions(p_limit integer DEFAULT 1000) returns SETOF text volatile security definer
 -- function outbox.expunge_event(p_caller outbox.caller, p_event uuid, p_keep boolean DEFAULT false) returns TABLE(observations integer, jobs integer) volatile
 -- function outbox.expunge_events(p_caller outbox.caller, p_project uuid, p_events uuid[]) returns TABLE(events integer, jobs integer) volatile
 -- function outbox.extend(p_worker uuid, p_lease uuid, p_for interval, p_jobs uuid[] DEFAULT NULL::uuid[]) returns timestamp with time zone volatile security definer
@@ -1190,11 +1199,15 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.ingest_routes(p_project uuid, p_team uuid, p_type text, p_payload jsonb) returns SETOF outbox.routes stable
 -- function outbox.ingest_sessions(p_rows outbox.incoming[]) returns uuid[] volatile
 -- function outbox.ingest_unwind(p_rows outbox.incoming[], p_verdicts outbox.verdict[]) returns outbox.verdict[] volatile
+-- function outbox.interaction_event(p_caller outbox.caller, p_row outbox.interactions, p_type text, p_payload jsonb, p_id uuid DEFAULT NULL::uuid) returns outbox.incoming volatile
+-- function outbox.interaction_state(p_row outbox.interactions) returns text stable
+-- function outbox.interaction_told(p_row outbox.interactions) returns jsonb immutable
 -- function outbox.is_daemon() returns boolean stable
 -- function outbox.job_of(p_payload jsonb, p_options jsonb, p_now timestamp with time zone) returns outbox.jobs volatile
 -- function outbox.job_state(p_job uuid) returns TABLE(state text, place text, queue_id integer, run_at timestamp with time zone, lane bigint, attempt integer, no integer, series integer, held text, lease_id uuid, worker_id uuid, since timestamp with time zone, outcome text, class text) stable
 -- function outbox.jobs_in(p_states text[], p_ids uuid[]) returns TABLE(job_id uuid, state text, class text, failed_at timestamp with time zone) stable
 -- function outbox.join_gathering(p_group outbox.gathered) returns integer volatile
+-- function outbox.keep_interaction(p_row outbox.interactions) returns outbox.interactions volatile
 -- function outbox.keep_reply(p_claim jsonb, p_status integer, p_reply jsonb, p_lives interval) returns void volatile
 -- function outbox.key_revoked(p_key uuid) returns boolean stable
 -- function outbox.lanes_of(p_jobs uuid[]) returns bigint[] volatile
@@ -1230,13 +1243,17 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.ms(p_at timestamp with time zone) returns bigint immutable
 -- function outbox.native_key(p_row outbox.incoming) returns text stable
 -- function outbox.near_duplicate(p_project uuid, p_kind text, p_hash bytea, p_simhash bigint, p_now timestamp with time zone) returns uuid stable
+-- function outbox.need_interaction_scope(p_id text, p_project uuid, p_connection text, p_actor text) returns void immutable
 -- function outbox.need_open_handler(p_handler text) returns void stable
 -- function outbox.need_operator(p_caller outbox.caller) returns void volatile
 -- function outbox.need_read_committed() returns void volatile
 -- function outbox.need_reason(p_reason text) returns void volatile
 -- function outbox.need_retryable(p_job outbox.jobs, p_state text, p_place text) returns void volatile
+-- function outbox.need_same_question(p_old outbox.interactions, p_new outbox.interactions) returns void volatile
 -- function outbox.nested_settings(p_patch jsonb) returns jsonb immutable
+-- function outbox.new_interaction(p_caller outbox.caller, p_project outbox.projects, p_row outbox.interactions, p_ttl interval) returns outbox.interactions volatile
 -- function outbox.note_delivery(p_endpoint uuid, p_class text, p_status integer, p_success boolean, p_closed interval, p_disabled text) returns void volatile
+-- function outbox.note_provider_keys(p_providers text[], p_prints text[], p_default text) returns SETOF text volatile
 -- function outbox.observation_fits(p_filter jsonb, p_id uuid, p_session uuid, p_kind text, p_platform text, p_created_at timestamp with time zone, p_metadata jsonb) returns boolean stable
 -- function outbox.observed_on(p_observation uuid, p_session uuid, p_platform text) returns text stable
 -- function outbox.observing(p_session uuid, p_summary uuid) returns integer stable
@@ -1276,6 +1293,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.purge_counts(p_caller outbox.caller, p_project uuid, OUT observations bigint, OUT agent_events bigint, OUT sessions bigint, OUT jobs bigint) returns record stable
 -- function outbox.purge_dead(p_before timestamp with time zone, p_limit integer DEFAULT 1000) returns integer volatile
 -- function outbox.purge_events(p_purge outbox.purges, p_limit integer, OUT done integer, OUT upto uuid) returns record volatile
+-- function outbox.purge_interactions(p_purge outbox.purges, p_limit integer) returns integer volatile
 -- function outbox.purge_jobs(p_purge outbox.purges, p_limit integer) returns integer volatile
 -- function outbox.purgeable_jobs(p_caller outbox.caller, p_project uuid, p_mark timestamp with time zone, p_limit integer) returns uuid[] volatile
 -- function outbox.queue_settings(p_queue outbox.queues, p_settings jsonb) returns outbox.queues volatile
@@ -1313,6 +1331,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
 -- function outbox.row_changes(p_old jsonb, p_new jsonb) returns jsonb immutable
 -- function outbox.scope_openers(p_scope text) returns text[] immutable
+-- function outbox.scoped_interaction(p_caller outbox.caller, p_id text, p_project uuid, p_connection text, p_actor text) returns outbox.interactions volatile
 -- function outbox.scrub_queries(p_purge outbox.purges, p_limit integer, OUT done integer, OUT upto uuid) returns record volatile
 -- function outbox.search(p_caller outbox.caller, p_project uuid, p_query text, p_filter jsonb DEFAULT '{}'::jsonb, p_limit integer DEFAULT 20, p_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_after jsonb DEFAULT NULL::jsonb) returns TABLE(id uuid, score double precision, relaxed boolean, updated_at timestamp with time zone) stable
 -- function outbox.search_language() returns regconfig stable
@@ -1323,6 +1342,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.search_vector(p_project_number integer, p_title text, p_content text, p_concepts text[], p_files text[]) returns tsvector stable
 -- function outbox.seen_again(p_observation uuid, p_now timestamp with time zone) returns void volatile
 -- function outbox.sees(p_caller outbox.caller, p_team uuid, p_project uuid) returns boolean immutable
+-- function outbox.sees_interaction(p_caller outbox.caller, p_row outbox.interactions) returns boolean stable
 -- function outbox.sequence(p_projects uuid[], p_limit integer DEFAULT 1000, p_hints bigint[] DEFAULT NULL::bigint[]) returns TABLE(project_id uuid, head bigint, numbered integer, keyed integer, last_id bigint) volatile
 -- function outbox.session_events(p_session uuid) returns TABLE(events bigint, newest uuid) stable
 -- function outbox.session_identity(p_platform text, p_external text, p_content text, p_agent text, p_agent_type text) returns bytea stable
@@ -1356,9 +1376,14 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.take_running(p_jobs uuid[]) returns outbox.settling[] volatile
 -- function outbox.take_unplaced(p_jobs uuid[]) returns outbox.settling[] volatile
 -- function outbox.take_waiting(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
+-- function outbox.tell_answered(p_caller outbox.caller, p_row outbox.interactions) returns void volatile
+-- function outbox.tell_asked(p_caller outbox.caller, p_row outbox.interactions) returns void volatile
 -- function outbox.tell_budget(p_project uuid, p_spending jsonb, p_percent integer) returns void volatile
 -- function outbox.tell_deleted(p_project uuid, p_type text, p_ids uuid[]) returns void volatile
+-- function outbox.tell_expired(p_rows outbox.interactions[]) returns void volatile
+-- function outbox.tell_interactions(p_events outbox.incoming[]) returns void volatile
 -- function outbox.tell_purged(p_purge outbox.purges) returns void volatile
+-- function outbox.tell_used(p_caller outbox.caller, p_row outbox.interactions, p_actor text, p_choice integer) returns uuid volatile
 -- function outbox.tell_waiters(p_jobs uuid[]) returns void volatile
 -- function outbox.term_query(p_lexeme text) returns text immutable
 -- function outbox.texts_of(p_value jsonb) returns text[] immutable
@@ -1375,6 +1400,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.usage_figures() returns TABLE(day date, team_id uuid, project_id uuid, provider text, model text, kind text, total bigint, cap bigint, used_ratio numeric) stable security definer
 -- function outbox.usage_of(p_caller outbox.caller, p_since timestamp with time zone, p_until timestamp with time zone, p_group_by text DEFAULT NULL::text) returns TABLE("group" text, kind text, amount bigint) stable
 -- function outbox.usage_rows(p_team uuid, p_project uuid, p_since timestamp with time zone, p_until timestamp with time zone) returns TABLE(project_id uuid, model text, day date, kind text, amount bigint) stable
+-- function outbox.use_suggestion(p_id text, p_project uuid, p_connection text, p_actor text, p_choice integer, p_caller outbox.caller DEFAULT NULL::outbox.caller) returns TABLE(interaction_id text, choice integer, value text, uses integer, max_uses integer, use_event_id uuid) volatile security definer
 -- function outbox.uuid7(p_at timestamp with time zone) returns uuid volatile
 -- function outbox.uuid7_floor(p_at timestamp with time zone) returns uuid immutable
 -- function outbox.uuid7_time(p_id uuid) returns timestamp with time zone immutable
@@ -1392,9 +1418,11 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.why_running(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.why_will_end(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.why_worker(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
+-- function outbox.withdraw(p_id text, p_project uuid, p_connection text, p_reason text DEFAULT NULL::text, p_caller outbox.caller DEFAULT NULL::outbox.caller) returns boolean volatile security definer
 -- function outbox.words_like(p_value jsonb, p_pattern text, p_low numeric, p_high numeric) returns boolean immutable
 -- function outbox.write_memory(p_caller outbox.caller, p_project uuid, p_memory jsonb) returns TABLE(observation_id uuid, made boolean) volatile
 -- function outbox.wrong_backoff(p_policy jsonb) returns text immutable
+-- function outbox.wrong_options(p_options jsonb) returns text immutable
 -- function outbox.wrong_rate(p_rate jsonb) returns text immutable
 -- function outbox.wrong_setting(p_path text, p_value jsonb) returns text stable
 
@@ -1408,6 +1436,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- view outbox.held_partitions (table_name text, partition_name text, from_at timestamp with time zone, to_at timestamp with time zone, bytes bigint, held_by uuid)
 -- view outbox.key_use (key_id uuid, name text, prefix text, team_id uuid, project_id uuid, scopes text[], last_used_at timestamp with time zone, expires_at timestamp with time zone, revoked_at timestamp with time zone, note text)
 -- view outbox.live_workers (worker_id uuid, name text, host text, pid integer, version text, kind text, queues text[], handlers text[], started_at timestamp with time zone, beat_age interval, state text, slots integer, running integer)
+-- view outbox.open_interactions (id text, project_id uuid, connection_id text, kind text, created_at timestamp with time zone, expires_at timestamp with time zone)
 -- view outbox.open_leases (job_id uuid, queue text, handler text, project_id uuid, worker_id uuid, host text, lease_id uuid, attempt integer, claimed_at timestamp with time zone, age interval, deadline_at timestamp with time zone)
 -- view outbox.pending_stalled (pid integer, xact_age interval, role name, state text)
 -- view outbox.pipeline_trail (at timestamp with time zone, action text, resource_type text, resource_id text, team_id uuid, project_id uuid, actor text, key_id uuid, request_id text, event_id uuid, job_id uuid, details jsonb)
