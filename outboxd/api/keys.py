@@ -7,11 +7,12 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from outboxd.api import clients, cursors, queries, tenancy
+from outboxd.api import clients, cursors, idempotency, queries, tenancy
 from outboxd.api import exchange as x
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.json_checks import refused
 from outboxd.api.wire import FOREIGN_PROJECT, SIBLING_PROJECT, uuid_of
+from outboxd.db.link import Link
 from outboxd.errors import Forbidden, NotFound
 from outboxd.model import Key
 from outboxd.model.keys import Connect, KeyMade, KeyPage, KeyReply, KeyRevoked
@@ -22,6 +23,8 @@ LIST_QUERY = frozenset({"active", "projectId", "limit", "cursor"})
 _FULL = frozenset({"keys:write", "admin", "memories:admin", "*"})
 """Without one of these a key deals with what it minted, and nothing else is there."""
 _DEFAULT = ("memories:read",)
+_SECRETS = frozenset({"apiKey", "connectCommand"})
+"""Not in a reply that is replayed."""
 _PLACEHOLDER = "<YOUR_API_KEY>"
 _HINT = "Mint a key with POST /v1/keys, or `outboxd keys create`, and put it in place of <YOUR_API_KEY>."
 
@@ -49,7 +52,8 @@ async def make(exchange: Exchange) -> Reply:
     given: KeyIn = exchange.body
     team, project = await _tenant(exchange, given)
     days = given.expires_in_days
-    async with exchange.api.db.transaction() as conn:
+
+    async def write(conn: Link) -> Reply:
         key, secret = await keys.mint(
             conn,
             tenancy.by_key(exchange, SCOPE),
@@ -59,7 +63,9 @@ async def make(exchange: Exchange) -> Reply:
             name=given.label,
             expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
         )
-    return x.json(shown(exchange, key, secret), 201)
+        return x.json(shown(exchange, key, secret), 201)
+
+    return await idempotency.once(exchange, write, scope=project, hide=_SECRETS)
 
 
 async def listed(exchange: Exchange) -> Reply:
@@ -91,10 +97,13 @@ async def rotate(exchange: Exchange) -> Reply:
     overlap = timedelta(seconds=86_400 if given.overlap_seconds is None else given.overlap_seconds)
     old = await _seen(exchange)
     caller = tenancy.by_key(exchange, SCOPE)
-    async with exchange.api.db.transaction() as conn:
+
+    async def write(conn: Link) -> Reply:
         key, secret = await keys.rotate(conn, caller, old.id, overlap)
         previous = await keys.own(conn, old.id)
-    return x.json(shown(exchange, key, secret, previous), 201)
+        return x.json(shown(exchange, key, secret, previous), 201)
+
+    return await idempotency.once(exchange, write, hide=_SECRETS)
 
 
 async def revoke(exchange: Exchange) -> Reply:

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from outboxd.api import cursors, keys, queries, revisions, tenancy
+from outboxd.api import cursors, idempotency, keys, queries, revisions, tenancy
 from outboxd.api import exchange as x
 from outboxd.api.exchange import Exchange, Reply
+from outboxd.db.link import Link
 from outboxd.errors import Forbidden
 from outboxd.model import Project, Team
 from outboxd.model.keys import KeyMade, TeamMade
@@ -62,9 +63,10 @@ async def make_team(exchange: Exchange) -> Reply:
     """POST /v1/teams: by an operator key; with its first key, if one is asked for"""
     given: TeamIn = exchange.body
     caller = tenancy.by_key(exchange)
-    async with exchange.api.db.transaction() as conn:
+
+    async def write(conn: Link) -> Reply:
         made = await tenants.make_team(conn, caller, given.name, given.metadata)
-        first: KeyMade | UnsetType = UNSET
+        first: KeyMade | UnsetType | None = UNSET
         if given.first_key is not None:
             key, secret = await store_keys.mint(
                 conn,
@@ -76,7 +78,9 @@ async def make_team(exchange: Exchange) -> Reply:
             )
             first = keys.shown(exchange, key, secret)
         team = await tenants.team(conn, caller, str(made))
-    return x.json(TeamMade(team=team, first_key=first), 201)
+        return x.json(TeamMade(team=team, first_key=first), 201)
+
+    return await idempotency.once(exchange, write, hide={"firstKey"})
 
 
 async def teams(exchange: Exchange) -> Reply:
@@ -112,12 +116,14 @@ async def make_project(exchange: Exchange) -> Reply:
     """POST /v1/projects: a project of the key's team"""
     given: ProjectIn = exchange.body
     caller = tenancy.by_key(exchange, _ADMIN)
-    async with exchange.api.db.transaction() as conn:
+
+    async def write(conn: Link) -> Reply:
         made = await tenants.make_project(
             conn, caller, exchange.team, given.name, given.metadata, given.settings
         )
-        project = await tenants.project(conn, caller, str(made))
-    return x.json(ProjectReply(project=project), 201)
+        return x.json(ProjectReply(project=await tenants.project(conn, caller, str(made))), 201)
+
+    return await idempotency.once(exchange, write)
 
 
 async def projects(exchange: Exchange) -> Reply:

@@ -50,8 +50,8 @@ class EndpointReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointMade(EndpointReply, frozen=True, kw_only=True):
-    secret: str
-    """What deliveries are signed with."""
+    secret: str | None
+    """What deliveries are signed with; null in a reply that is replayed."""
 
 
 class EndpointPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -20,13 +20,13 @@ class KeyPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class KeyMade(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     id: UUID
-    api_key: str
-    """The secret, shown this once."""
+    api_key: str | None
+    """The secret, shown this once: null in a reply that is replayed, as is `connectCommand`."""
     scopes: tuple[str, ...]
     expires_at: str | None
     """ISO 8601."""
     mcp_url: str
-    connect_command: str
+    connect_command: str | None
     key: Key
     previous: Key | UnsetType = UNSET
     """Of a rotation: the old one, as it is now."""
@@ -46,4 +46,5 @@ class Connect(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class TeamMade(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     team: Team
-    first_key: KeyMade | UnsetType = UNSET
+    first_key: KeyMade | UnsetType | None = UNSET
+    """Null in a reply that is replayed."""

@@ -63,8 +63,8 @@ select {SHOWN} from (
   order by o.created_at desc, o.id desc limit %(limit)s
 ) o order by o.created_at desc, o.id desc
 """
-_NARROW_KIND = "and o.kind = %(kind)s"
-_NARROW_SESSION = "and o.session_id = %(session)s"
+_NARROW_KIND = " and o.kind = %(kind)s"
+_NARROW_SESSION = " and o.session_id = %(session)s"
 _AT = b"""
 select coalesce((select o.created_at from outbox.observations o where o.id = %s), outbox.uuid7_time(%s)) as at
 """

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -242,3 +243,32 @@ async def test_null_is_as_if_it_were_not_there(asked: Asked) -> None:
             if reply.status_code == 400 and name in json.dumps(reply.json().get("issues")):
                 refused.append((method, template, name))
     assert not refused, "\n".join(map(str, refused))
+
+
+@proves("I4")
+async def test_whatever_is_created_takes_an_idempotency_key(asked: Asked) -> None:
+    """Sent again it is replayed without its secrets; other bytes under the key are 422; a bad key is 400."""
+    for method, template, told in operations():
+        if all(each["name"] != "Idempotency-Key" for each in told.get("parameters", ())):
+            continue
+        body = json.dumps(table.BODIES.get((method, template), {}))
+        key = {b"idempotency-key": b"once"}
+        if (method, template) in table.REFUSED_TO_OWNERS:
+            continue
+        first, again, other, wrong = [
+            await asked(method, template, content=content, headers=headers)
+            for content, headers in (
+                (body, key),
+                (body, key),
+                (body + " ", key),
+                (body, {b"idempotency-key": b"a b"}),
+            )
+        ]
+        assert [first.status_code, first.status_code, 422, 400] == [
+            each.status_code for each in (first, again, other, wrong)
+        ], f"{template}: {again.text} {other.text}"
+        assert ("true", None) == tuple(each.headers.get("idempotency-replayed") for each in (again, first)), (
+            template
+        )
+        for secret in re.findall(r"obx_[\w-]{43}|whsec_[\w+/=]{44}", first.text):
+            assert secret not in again.text, template
