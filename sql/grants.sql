@@ -33,6 +33,10 @@ grant execute on function outbox.me to outbox_producer, outbox_worker, outbox_op
 grant execute on function outbox.publish, outbox.publish_many, outbox.enqueue, outbox.match_routes
   to outbox_producer, outbox_operator;
 
+-- Questions that one person answers.
+grant execute on function outbox.ask, outbox.answer, outbox.use_suggestion, outbox.withdraw, outbox.expire_interactions
+  to outbox_producer, outbox_operator;
+
 -- Workers that pull over SQL.
 grant execute on function outbox.enlist, outbox.beat, outbox.poll, outbox.look, outbox.claim, outbox.settle,
   outbox.extend, outbox.release, outbox.report, outbox.payload, outbox.retire
@@ -51,7 +55,8 @@ grant select on outbox.queue_depth, outbox.tenant_depth, outbox.open_leases, out
   outbox.dead_jobs, outbox.failure_groups, outbox.throughput, outbox.blocked_lanes, outbox.live_workers,
   outbox.endpoint_health, outbox.provider_health, outbox.usage_by_day, outbox.stream_lag,
   outbox.pending_stalled, outbox.key_use, outbox.audit_trail,
-  outbox.pipeline_trail, outbox.chore_health, outbox.vacuum_pins, outbox.table_health, outbox.held_partitions,
+  outbox.pipeline_trail, outbox.open_interactions, outbox.chore_health, outbox.vacuum_pins, outbox.table_health,
+  outbox.held_partitions,
   outbox.server_health
   to outbox_reader, outbox_operator;
 

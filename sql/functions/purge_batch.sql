@@ -22,7 +22,7 @@ begin
       select x.ctid from outbox.sessions x where x.project_id = p_purge.project_id and x.created_at <= p_purge.mark
       order by x.project_id, x.id limit p_limit));
     get diagnostics done = row_count;
-    upto := case when done = p_limit then p_purge.upto end;
+    upto := case when done = p_limit or outbox.purge_interactions(p_purge, p_limit) = p_limit then p_purge.upto end;
   else
     select b.done, b.upto into done, upto from outbox.scrub_queries(p_purge, p_limit) b;
   end if;

@@ -12,7 +12,8 @@ from tests.clock import Clock
 from tests.sql.engine import Conn, Engine
 from tests.sql.test_views import VIEWS
 
-PRODUCER = {"me", "publish", "publish_many", "enqueue", "match_routes"}
+QUESTIONS = {"ask", "answer", "use_suggestion", "withdraw", "expire_interactions"}
+PRODUCER = {"me", "publish", "publish_many", "enqueue", "match_routes"} | QUESTIONS
 WORKER = {
     "me",
     "enlist",
