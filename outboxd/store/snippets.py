@@ -46,7 +46,7 @@ def _best(text: str, query: str) -> int:
 
 def _cut(text: str, at: int) -> str:
     begin = max(0, min(at - 40, len(text) - LONGEST))
-    blank = text.rfind(" ", begin, at) if begin else -1
+    blank = text.find(" ", begin, at) if begin else -1
     begin = blank + 1 if blank >= 0 else begin
     window = text[begin : begin + LONGEST]
     if begin + LONGEST < len(text) and " " in window[LONGEST // 2 :]:

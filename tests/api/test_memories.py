@@ -8,6 +8,7 @@ import httpx
 import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from outboxd.db.pool import Database
 from outboxd.store import tenants
@@ -307,3 +308,19 @@ async def test_an_events_observations_are_told_with_their_source(db: Database, c
     assert {"event_observations"} == {
         row["details"]["mode"] for row in await audited(conn, "observation.read")
     }
+
+
+async def test_a_timeline_names_the_observations_that_a_job_led_to(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    await conn.execute("insert into outbox.settings values ('generation', 'per-event')")
+    ids = [str(uuid4())]
+    async with serving(db, tenant.key) as served:
+        made = (await served.http.post("/v1/events", json={"eventType": "a"})).json()
+        await conn.execute(
+            "insert into outbox.attempts (job_id, no, attempt, series, outcome, at, output)"
+            " values (%s, 1, 1, 0, 'completed', outbox.clock(), %s)",
+            (made["generationJob"]["id"], Jsonb({"outcome": "observed", "observationIds": ids})),
+        )
+        told = (await served.http.get(f"/v1/events/{made['event']['id']}/timeline")).json()["entries"]
+    [completed] = [each for each in told if each["kind"] == "job_completed"]
+    assert ("observed", ids) == (completed["outcome"], completed["observationIds"])
