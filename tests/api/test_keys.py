@@ -9,11 +9,13 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
+from outboxd.api.routes import ROUTES
 from outboxd.db import rows
 from outboxd.db.pool import Database
 from outboxd.store import tenants
 from tests import seed
 from tests.api.served import Served, problem, serving
+from tests.proofs import proves
 
 Conn = AsyncConnection[DictRow]
 READS = ["events:read", "jobs:read", "memories:read", "observations:read", "streams:read"]
@@ -312,8 +314,8 @@ async def test_keys_of_a_sibling_are_403_of_another_team_404(db: Database, conn:
     assert 6 == len(denied)
 
 
+@proves("M18")
 async def test_minting_rotating_and_revoking_stand_in_the_trail(db: Database, conn: Conn) -> None:
-    """M18: key creation and revocation are audited, with who did it."""
     tenant = await seed.tenant(conn)
     async with serving(db, tenant.key) as served:
         made = (await mint(served.http, scopes=["events:write"])).json()["id"]
@@ -356,3 +358,36 @@ async def test_the_connect_command_names_where_the_client_found_us(
     assert command.format(base, minted["apiKey"]) == minted["connectCommand"]
     assert command.format(base, "<YOUR_API_KEY>") == asked["connectCommand"]
     assert 2 == await rows.value(await conn.execute("select count(*) from outbox.keys"), int)
+
+
+HOOK = ["events:write", "sessions:write", "observations:read", "jobs:read"]
+CALLED = [
+    ("POST", "/v1/events"), ("POST", "/v1/events/batch"), ("POST", "/v1/sessions/start"),
+    ("POST", "/v1/sessions/{id}/end"), ("POST", "/v1/memories"), ("POST", "/v1/search"),
+    ("POST", "/v1/context"), ("GET", "/v1/jobs/{id}"), ("GET", "/v1/jobs"), ("GET", "/v1/connect"),
+    ("POST", "/v1/mcp"), ("GET", "/v1/usage"), ("POST", "/api/sessions/observations"),
+    ("POST", "/api/sessions/summarize"),
+]  # fmt: skip
+
+
+@proves("M12")
+async def test_a_hook_key_opens_every_route_that_hooks_call_and_a_refusal_is_aloud(
+    db: Database, conn: Conn
+) -> None:
+    tenant = await seed.tenant(conn)
+    async with serving(db, tenant.key) as served:
+        hook = (await mint(served.http, scopes=HOOK)).json()["apiKey"]
+        async with served.client(hook) as client:
+            said = {
+                (method, path): (
+                    await client.request(method, path.replace("{id}", str(uuid4())), json={})
+                ).status_code
+                for method, path in CALLED
+                if method in ROUTES.get(path, {})
+            }
+            stored = await client.post("/v1/events", json={"eventType": "x"})
+            refused = problem(await client.post("/v1/keys", json={}))
+
+    assert {} == {route: status for route, status in said.items() if status in {401, 403} or status >= 500}
+    assert 201 == stored.status_code
+    assert (403, ["keys:write"]) == (refused["status"], refused["requiredScopes"])

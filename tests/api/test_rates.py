@@ -122,10 +122,10 @@ async def test_when_nobody_can_count_everybody_passes_and_a_metric_says_so(db: D
 
 
 @pytest.mark.parametrize("batch", [True, False])
+@proves("M21")
 async def test_events_of_a_project_are_limited_and_a_batch_costs_its_length(
     db: Database, conn: Conn, clock: Clock, batch: bool
 ) -> None:
-    """M21: a batch is not one event where events are limited."""
     tenant = await seed.tenant(conn)
     _, other = await seed.key(conn, tenant.team, "*", project=tenant.project)
     event = {"eventType": "x"}
@@ -197,8 +197,8 @@ async def test_what_is_refused_for_its_scope_takes_nothing_of_the_month(db: Data
     assert [403, 403, 403, 200, 402] == found
 
 
+@proves("M20")
 async def test_requests_are_metered_whether_or_not_there_is_a_cap(db: Database, conn: Conn) -> None:
-    """M20: the meter does not depend on the limit."""
     tenant = await seed.tenant(conn)
     _, whole = await seed.key(conn, tenant.team, "*")
     async with serving(db, tenant.key) as served, served.client(whole) as team:

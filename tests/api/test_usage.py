@@ -13,6 +13,7 @@ from outboxd.store import tenants, usage
 from tests import seed
 from tests.api.served import serving
 from tests.clock import Clock
+from tests.proofs import proves
 
 Conn = AsyncConnection[DictRow]
 NOW = datetime(2027, 3, 10, 12, tzinfo=UTC)
@@ -148,10 +149,10 @@ async def test_a_key_without_the_scope_is_403(db: Database, conn: Conn) -> None:
         assert 403 == (await served.http.get("/v1/usage")).status_code
 
 
+@proves("M23")
 async def test_a_month_that_is_over_is_summed_up_once_and_outlives_its_rows(
     db: Database, conn: Conn, march: Clock
 ) -> None:
-    """M23: what usage keeps is bounded."""
     tenant = await seed.tenant(conn)
     await spend(conn, tenant.project)
     await spend(conn, tenant.project, model="m2", cost_micros=None)

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from tests.clock import Clock
 from tests.engine import EVERYWHERE, Engine, Tenant
+from tests.proofs import proves
 
 NOON = datetime(2027, 3, 10, 12, 20, tzinfo=UTC)
 HOUR_END = datetime(2027, 3, 10, 13, tzinfo=UTC)
@@ -71,6 +72,7 @@ def test_without_a_budget_nothing_is_closed(engine: Engine, tenant: Tenant) -> N
     ("name", "spent", "estimate"),
     [("tokensPerMonth", (90, None), (10, 0)), ("costMicrosPerMonth", (0, 90), (0, 10))],
 )
+@proves("M20")
 def test_a_month_is_closed_from_spent_and_estimate_on_till_it_ends(
     engine: Engine, tenant: Tenant, clock: Clock, name: str, spent: Any, estimate: Any
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_teams_budget_counts_all_its_projects_and_the_one_that_opens_last_deci
     assert gate(engine, stranger) == (None, None)
 
 
+@proves("M20")
 def test_every_call_is_counted_once_whatever_came_of_it(engine: Engine, tenant: Tenant) -> None:
     budgets(engine, tenant.project, callsPerHour=3)
     owed, call = job(engine, tenant), uuid4()

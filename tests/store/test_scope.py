@@ -20,19 +20,22 @@ ROLES = ("outbox_producer", "outbox_worker", "outbox_operator", "outbox_reader")
 UPKEEP = {
     "chores.dirty", "chores.failed", "chores.forget_event_keys", "chores.forget_workers", "chores.pinned",
     "chores.purge_dead", "chores.queues_of", "chores.remember_settings", "chores.succeeded",
-    "gatherings.forget", "idempotency.forget", "jobs.expire",
+    "gatherings.forget", "holds.answered", "holds.every", "holds.failed", "holds.keys", "idempotency.forget",
+    "jobs.expire",
     "jobs.reap", "measures.read", "partitions.alive", "partitions.attach", "partitions.detach",
     "partitions.drop", "partitions.finish", "partitions.listed", "partitions.make_partitions",
-    "partitions.now", "partitions.raise_floor", "queues.stage",
-    "sessions.end_idle", "settings.write", "streams.pending",
+    "partitions.now", "partitions.raise_floor", "pulse.read", "queues.stage", "rates.forget",
+    "sessions.end_idle", "usage.add_requests", "usage.roll_up", "settings.write", "streams.pending",
     "streams.unplaced",
 }  # fmt: skip
 """The engine's own work, which knows no tenants and shows nothing to anybody."""
 BEFORE_ANYBODY = {
+    "rates.take",
     "keys.find", "keys.notice", "keys.own", "logins.caller", "ingest.ingest", "ingest_once.ingest_once",
     "idempotency.claim", "idempotency.keep",
 }  # fmt: skip
-"""They find out who asks. `ingest` reads the key of each event where it is stored; a claim names its team."""
+"""They find out who asks, and how often. `ingest` reads the key of each event where it is stored; a claim
+names its team."""
 OF_A_WORKER = {
     "declared.listed", "workers.enlist", "workers.open_queue", "workers.sql_handlers", "deliveries.hold",
     "deliveries.note", "deliveries.read", "endpoints.hold", "gatherings.close", "gatherings.members",
