@@ -225,3 +225,19 @@ async def test_what_could_not_be_written_is_written_the_next_time(db: Database, 
         await served.app.state.api.requests.once()
 
     assert {"requests": 3, "refused": 0} == await requests(conn)
+
+
+@pytest.mark.parametrize("limit", ["RATE_LIMIT_PER_MIN", "EVENT_RATE_PER_MIN", "MONTHLY_REQUEST_CAP"])
+@proves("M21")
+async def test_the_routes_of_older_clients_are_under_the_same_limits(
+    db: Database, conn: Conn, clock: Clock, limit: str
+) -> None:
+    tenant = await seed.tenant(conn)
+    body = {"contentSessionId": "s", "tool_name": "Read", "tool_input": {}}
+    async with serving(db, tenant.key, **{limit: "1"}) as served:
+        found = [
+            (await served.http.post("/api/sessions/observations", json=body | {"tool_use_id": str(n)}))
+            for n in range(2)
+        ]
+
+    assert [200, 402 if limit == "MONTHLY_REQUEST_CAP" else 429] == [reply.status_code for reply in found]
