@@ -85,6 +85,10 @@ HEADERS: tuple[dict[bytes, bytes], ...] = (
 )
 
 
+_ALONE = {"cursor", "offset", "projectId", "wait", "waitSeconds"}
+"""Parameters that end a list before its filters are read, or hold it up."""
+
+
 class Asked:
     """Sends as one side, and looks at what comes back."""
 
@@ -272,3 +276,25 @@ async def test_whatever_is_created_takes_an_idempotency_key(asked: Asked) -> Non
         )
         for secret in re.findall(r"obx_[\w-]{43}|whsec_[\w+/=]{44}", first.text):
             assert secret not in again.text, template
+
+
+@proves("I4")
+async def test_every_filter_can_stand_beside_the_others(asked: Asked) -> None:
+    """Pieces of SQL that are put together have to fit."""
+    for method, template, told in operations():
+        given = {
+            each["name"]: plausible(each["schema"])
+            for each in told.get("parameters", ())
+            if each["in"] == "query" and each["name"] not in _ALONE
+        }
+        if method == "GET" and given:
+            query = "&".join(f"{name}={said}" for name, said in given.items())
+            await asked(method, template, query=f"?{query}")
+
+
+def plausible(schema: dict[str, Any]) -> Any:
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema.get("type") == "integer":
+        return schema.get("minimum", 1)
+    return (schema.get("examples") or ["b"])[0]
