@@ -14,6 +14,7 @@ from outboxd.api.doors import handle, route, unknown
 from outboxd.api.edge import Gate, Problems, RequestIds, SecurityHeaders, Traces
 from outboxd.api.exchange import Api, Readiness, Refresh, nothing
 from outboxd.api.flows import Flows
+from outboxd.api.info import Lanes
 from outboxd.api.keyring import KeyRing
 from outboxd.api.limits import Quota, Quotas, Rates
 from outboxd.api.privacy import Privacy
@@ -57,6 +58,7 @@ def build(
         backlogs=Backlogs(db, config.max_live_jobs),
         requests=requests,
         quotas=Quota(db, requests, config.monthly_request_cap),
+        lanes=Lanes(db),
         privacy=Privacy(db, redaction.read(config.redact_file)),
         flows=Flows(readiness, config.streams, config.streams_per_key),
         started=time.monotonic(),

@@ -25,6 +25,7 @@ from outboxd.store.keys import Found
 
 if TYPE_CHECKING:
     from outboxd.api.flows import Flows
+    from outboxd.api.info import Lanes
     from outboxd.api.limits import Quota
 
 Header = tuple[bytes, bytes]
@@ -68,6 +69,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     backlogs: Backlogs
     requests: Requests
     quotas: "Quota"
+    lanes: "Lanes"
     flows: "Flows"
     started: float
     """`time.monotonic()` at the start."""

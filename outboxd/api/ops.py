@@ -1,4 +1,4 @@
-"""What the process says of itself: probes, metrics, who am I, what is this."""
+"""What the process says of itself: probes, metrics, who am I."""
 
 import time
 from uuid import UUID
@@ -6,12 +6,10 @@ from uuid import UUID
 from outboxd import __version__, telemetry
 from outboxd.api import exchange as x
 from outboxd.api.exchange import Exchange, Reply
-from outboxd.db import rows
-from outboxd.errors import Error, InsufficientScope, Unauthorized
+from outboxd.errors import InsufficientScope, Unauthorized
 from outboxd.model import health
 from outboxd.store import keys, tenants
 
-_SCHEMA = b"select coalesce(max(substring(path from 'migrations/(\\d+)')::int), 0) from outbox.migrations"
 _HTML = ((b"content-type", b"text/html; charset=utf-8"),)
 _PAGE = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>outboxd</title>
@@ -62,7 +60,7 @@ async def api_health(exchange: Exchange) -> Reply:
         initialized=status != "unready",
         mcp_ready=status != "unready",
         uptime=round(time.monotonic() - exchange.api.started, 3),
-        ai=health.Ai(provider="disabled"),
+        ai=health.Ai(provider="enabled" if generates(exchange) else "disabled"),
         dependencies=health.Dependencies(degraded=status != "ready", statuses=checks),
     )
     return x.json(found, 503 if broken else 200)
@@ -71,27 +69,6 @@ async def api_health(exchange: Exchange) -> Reply:
 async def version(exchange: Exchange) -> Reply:
     """GET /api/version: as older clients ask it"""
     return x.json(health.Version(version=__version__))
-
-
-async def info(exchange: Exchange) -> Reply:
-    """GET /v1/info: what this is; a key is not needed"""
-    _, checks = await _checked(exchange)
-    up = checks.get("database") != "failed"
-    manager = health.Manager(status="active" if up else "errored", reason=None if up else "database")
-    off = health.Manager(status="disabled", reason="role")
-    works = "work" in exchange.api.config.roles
-    return x.json(
-        health.Info(
-            version=__version__,
-            postgres=health.Postgres(
-                initialized=checks.get("schema", "ok") != "failed", schema_version=await _schema(exchange)
-            ),
-            boundaries=health.Boundaries(
-                queue_manager=manager, generation_worker_manager=manager if works else off
-            ),
-            queue_lanes=[],
-        )
-    )
 
 
 async def me(exchange: Exchange) -> Reply:
@@ -122,6 +99,11 @@ async def metrics(exchange: Exchange) -> Reply:
     return Reply(200, telemetry.render(), ((b"content-type", telemetry.CONTENT_TYPE.encode()),))
 
 
+def generates(exchange: Exchange) -> bool:
+    """Whether events are observed where a project does not say otherwise."""
+    return exchange.api.config.generation != "off"
+
+
 async def _checked(exchange: Exchange) -> tuple[health.State, dict[str, str]]:
     checks = await exchange.api.readiness.checks()
     if exchange.api.ingest.full:
@@ -133,12 +115,3 @@ async def _checked(exchange: Exchange) -> tuple[health.State, dict[str, str]]:
 
 def _named(id: UUID | None, name: str | None) -> health.Named | None:  # noqa: A002 - the field is called so
     return None if id is None else health.Named(id=id, name=name)
-
-
-async def _schema(exchange: Exchange) -> int | None:
-    """The number of the last migration; None while the database cannot be asked."""
-    try:
-        async with exchange.api.db.connection() as conn:
-            return await rows.value(await conn.execute(_SCHEMA), int)
-    except Error:
-        return None

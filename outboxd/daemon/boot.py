@@ -9,7 +9,8 @@ from outboxd.daemon.shared import shared
 from outboxd.db import migrate
 from outboxd.db.pool import Database
 from outboxd.errors import Error, Unavailable
-from outboxd.store import partitions, settings
+from outboxd.providers import choosing
+from outboxd.store import holds, partitions, settings
 
 log = structlog.get_logger()
 
@@ -31,6 +32,9 @@ async def boot(config: Config, db: Database, dsn: str) -> None:
                 async with db.transaction() as conn:
                     await settings.write(conn, shared(config))
                     await partitions.make_partitions(conn)
+                    lifted = await holds.keys(conn, choosing.prints(config), choosing.closing(config))
+                for provider in lifted:
+                    log.info("provider's key is another one: its hold ended", provider=provider)
                 return
             missing = "schema"
         except Unavailable:
@@ -39,6 +43,25 @@ async def boot(config: Config, db: Database, dsn: str) -> None:
             log.warning("waiting", missing=missing)
         waited += 1
         await asyncio.sleep(_PAUSE)
+
+
+def tell_generation(config: Config, *, works: bool) -> None:
+    """Which policy and which provider run, said at each boot: that nothing is generated is never silent.
+
+    A process that asks no model says the policy alone, since other processes have the keys. Raises
+    ConfigError for a provider that is unknown, or named without its key.
+    """
+    chosen = choosing.choice(config)
+    about: dict[str, str] = {"policy": config.generation}
+    if works:
+        model = chosen.models[chosen.default] or ""
+        about |= {"provider": chosen.default, "model": model, "fallback": chosen.fallback or ""}
+    if config.generation == "off":
+        log.warning("generation is off where a project does not say otherwise", **about)
+    elif works and chosen.default == choosing.OFFLINE:
+        log.info("generation runs without a model: no provider has a key", **about)
+    else:
+        log.info("generation", **about)
 
 
 def blame(failed: BaseException) -> Error | None:

@@ -59,6 +59,7 @@ class Process:
             async with AsyncExitStack() as stack:
                 stack.enter_context(handled(self._ending, tell_tasks))
                 made = await stack.enter_async_context(parts.built(self._config))
+                boot.tell_generation(self._config, works=self._works)
                 if self._app is not None:
                     await stack.enter_async_context(python.running(self._app))
                 await self._live(made, ports)
@@ -176,7 +177,7 @@ class Process:
             checks["ingest"] = lambda: "failed" if made.ingest.full else "ok"
         if self._works:
             checks["worker"] = self._worker_check
-        return Readiness(made.db, checks)
+        return Readiness(made.db, checks, provider=made.providers.default)
 
     def _worker_check(self) -> str:
         age = None if self._worker is None else self._worker.beat_age

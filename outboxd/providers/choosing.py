@@ -1,6 +1,7 @@
 """Which providers there are, and which of them the settings mean."""
 
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +22,7 @@ _ALIASES = {"anthropic": "claude"}
 class Row(msgspec.Struct, frozen=True):
     wire: Callable[[Config], Wire | None]
     """None: there is no key to it."""
+    secret: Callable[[Config], Secret | None]
     key: str
     """What is missing then."""
     model: str | None
@@ -51,6 +53,22 @@ def choice(config: Config) -> Choice:
 def configured(config: Config) -> tuple[str, ...]:
     """The names that a project may choose from."""
     return tuple(name for name in _TABLE if name == OFFLINE or wire(name, config) is not None)
+
+
+def closing(config: Config) -> str | None:
+    """The provider without which nothing can be generated; None: another stands in for it."""
+    chosen = choice(config)
+    return None if chosen.fallback else chosen.default
+
+
+def prints(config: Config) -> dict[str, str]:
+    """Provider → a print of its key, by which another key is told from it, and nothing else."""
+    found = {name: _TABLE[name].secret(config) for name in configured(config)}
+    return {name: _print(name, secret) for name, secret in found.items() if secret is not None}
+
+
+def _print(name: str, secret: Secret) -> str:
+    return sha256(f"outboxd {name} {secret.reveal()}".encode()).hexdigest()[:16]
 
 
 def wire(name: str, config: Config) -> Wire | None:
@@ -98,17 +116,21 @@ def _gemini(config: Config) -> Wire | None:
 
 
 def _openai(config: Config) -> Wire | None:
-    return _compatible(config, OPENAI, config.openai_api_key)
+    return _compatible(config, OPENAI, _key(config, config.openai_api_key))
 
 
 def _openrouter(config: Config) -> Wire | None:
-    return _compatible(config, OPENROUTER, config.openrouter_api_key)
+    return _compatible(config, OPENROUTER, _key(config, config.openrouter_api_key))
 
 
-def _compatible(config: Config, usual: str, own: Secret | None) -> Wire | None:
+def _key(config: Config, own: Secret | None) -> Secret | None:
     base = config.openai_base_url
     keys = iter([own] if base is None else _keys(config, base, own))
-    key = next((key for key in keys if key is not None), None)
+    return next((key for key in keys if key is not None), None)
+
+
+def _compatible(config: Config, usual: str, key: Secret | None) -> Wire | None:
+    base = config.openai_base_url
     if key is None and not (base and openai_compatible.is_local(base)):
         return None
     return OpenAiCompatible(base or usual, key)
@@ -123,9 +145,18 @@ def _keys(config: Config, base: str, own: Secret | None) -> Iterator[Secret | No
 
 # In the order in which they are looked for where none is named.
 _TABLE: Mapping[str, Row] = {
-    "claude": Row(_claude, "OUTBOXD_ANTHROPIC_API_KEY", claude.MODEL),
-    "gemini": Row(_gemini, "OUTBOXD_GEMINI_API_KEY", gemini.MODEL),
-    "openai": Row(_openai, "OUTBOXD_OPENAI_API_KEY", None),
-    "openrouter": Row(_openrouter, "OUTBOXD_OPENROUTER_API_KEY", None),
-    OFFLINE: Row(lambda _: None, "", offline.MODEL),
+    "claude": Row(
+        _claude, lambda config: config.anthropic_api_key, "OUTBOXD_ANTHROPIC_API_KEY", claude.MODEL
+    ),
+    "gemini": Row(_gemini, lambda config: config.gemini_api_key, "OUTBOXD_GEMINI_API_KEY", gemini.MODEL),
+    "openai": Row(
+        _openai, lambda config: _key(config, config.openai_api_key), "OUTBOXD_OPENAI_API_KEY", None
+    ),
+    "openrouter": Row(
+        _openrouter,
+        lambda config: _key(config, config.openrouter_api_key),
+        "OUTBOXD_OPENROUTER_API_KEY",
+        None,
+    ),
+    OFFLINE: Row(lambda _: None, lambda _: None, "", offline.MODEL),
 }

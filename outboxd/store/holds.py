@@ -1,5 +1,6 @@
 """Providers that want to be left alone, as all processes see them."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ Conn = AsyncConnection[dict[str, Any]]
 
 _FAILED = b"select outbox.provider_failed(%s, %s, %s, %s) - outbox.clock() as wait"
 _ANSWERED = b"select * from outbox.provider_answered(%s, %s)"
+_KEYS = b"select * from outbox.note_provider_keys(%s, %s, %s) as t (provider)"
 _RESUME = f"select outbox.resume_provider({CALLER}, %s) as held".encode()
 _LIST = b"""
 select provider, class as class_, until, holds, failures, since from outbox.provider_holds
@@ -52,6 +54,13 @@ async def answered(conn: Conn, provider: str, *, closes: bool) -> list[Open]:
 async def resume(conn: Conn, caller: Caller, provider: str) -> bool:
     """Whether it was held. Raises NotFound, Forbidden."""
     return await rows.value(await conn.execute(_RESUME, [row(caller), provider]), bool)
+
+
+async def keys(conn: Conn, prints: Mapping[str, str], closes: str | None) -> list[str]:
+    """Remembers the prints of the providers' keys; the names whose hold ended since their key is another one.
+    `closes`: the provider whose hold closes the queues."""
+    asked = [list(prints), list(prints.values()), closes]
+    return await rows.values(await conn.execute(_KEYS, asked), str)
 
 
 async def every(conn: Conn) -> list[Hold]:
