@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import psycopg
@@ -17,12 +17,12 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow, dict_row
 
 from outboxd.cli import database
+from outboxd.cli.finding import Finding
 from outboxd.config import Config
 from outboxd.db import migrate
 from outboxd.db.link import reachable
 from outboxd.errors import Error
 
-Level = Literal["ok", "warn", "fail"]
 Conn = AsyncConnection[DictRow]
 
 _OLDEST_SERVER = 140_000
@@ -32,13 +32,6 @@ _LATE = timedelta(hours=1)
 _CHANNEL = "outbox_check"
 _SAFE = {"fsync": "on", "full_page_writes": "on"}
 _SURE_COMMITS = ("on", "remote_apply", "remote_write", "local")
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    level: Level
-    subject: str
-    finding: str
-    cure: str | None = None
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):

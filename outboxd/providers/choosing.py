@@ -55,6 +55,11 @@ def configured(config: Config) -> tuple[str, ...]:
     return tuple(name for name in _TABLE if name == OFFLINE or wire(name, config) is not None)
 
 
+def key_setting(name: str) -> str:
+    """Where its key is set."""
+    return _TABLE[name].key
+
+
 def closing(config: Config) -> str | None:
     """The provider without which nothing can be generated; None: another stands in for it."""
     chosen = choice(config)
