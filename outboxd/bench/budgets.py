@@ -66,6 +66,10 @@ _RULES = (
     _Rule("pick-up p95, idle, ms", "at most", 20, _own("pick-up p95")),
     _Rule("pick-up with notify off, ms beyond the poll", "at most", 50, _own("pick-up off, beyond poll")),
     _Rule("1,000 shares against one", "at least", 0.5, _between("drain 1,000 shares", "drain 100")),
+    _Rule("statements a second, idle, agents' memory on", "at most", 1, _own("idle statements, memory")),
+    _Rule("calls an event, debounced", "at most", 0.1, _own("calls an event, debounce")),
+    _Rule("search p50 at 100,000 observations, ms", "at most", 20, _own("search p50")),
+    _Rule("search p99 for a word of every second, ms", "at most", 250, _own("search common p99")),
     _Rule("memory idle, MiB", "at most", 80, _own("memory idle")),
     _Rule("memory with a 1 M backlog, MiB above idle", "at most", 50, _own("memory backlog")),
 )

@@ -32,11 +32,11 @@ async def work(dsn: str, environ: Mapping[str, str] | None = None) -> AsyncItera
 
 
 @asynccontextmanager
-async def whole(dsn: str) -> AsyncIterator[tuple[Process, int]]:
+async def whole(dsn: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[tuple[Process, int]]:
     """API and worker in one process, and the port of the API."""
     port = free_port()
     given = {"OUTBOXD_ROLES": "api,work", "OUTBOXD_PORT": str(port), "OUTBOXD_APP": APP}
-    async with _running(dsn, "serve", environ=given) as process:
+    async with _running(dsn, "serve", environ=given | dict(environ or {})) as process:
         await _until_alive(dsn, process)
         yield process, port
 
@@ -60,7 +60,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def _running(dsn: str, *said: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
-    given = {"OUTBOXD_DATABASE_URL": dsn, "OUTBOXD_LOG_LEVEL": "warning", "OUTBOXD_GENERATION": "off"}
+    given = {"OUTBOXD_DATABASE_URL": dsn, "OUTBOXD_LOG_LEVEL": "error", "OUTBOXD_GENERATION": "off"}
     given |= {"OUTBOXD_WORKER_QUEUES": tenants.QUEUE, **(environ or {})}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OUTBOXD_")}
     process = await asyncio.create_subprocess_exec(

@@ -34,11 +34,26 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     shares: int = 1_000
     pick_ups: int = 200
     idle: float = 60
+    observed: int = 10_000
+    """Events of agents."""
+    memories: int = 100_000
+    asked: int = 1_000
+    """Questions of each kind."""
     clients: int = 64
     batch: int = 100
 
 
-QUICK = Size(jobs=20_000, slow_jobs=1_000, cost_jobs=5_000, seconds=5, held=15, pick_ups=100, idle=30)
+QUICK = Size(
+    jobs=20_000,
+    slow_jobs=1_000,
+    cost_jobs=5_000,
+    seconds=5,
+    held=15,
+    pick_ups=100,
+    idle=30,
+    observed=2_000,
+    asked=200,
+)
 
 
 class Ground:

@@ -27,9 +27,16 @@ async def _unproven(ground: Ground, system: str) -> Mapping[str, float]:
     return {"idle statements, no LISTEN": statements, "idle CPU, no LISTEN": cpu}
 
 
-async def _quiet(ground: Ground, environ: Mapping[str, str]) -> tuple[float, float]:
+async def _remembering(ground: Ground, system: str) -> Mapping[str, float]:
+    """With the agents' memory on, and every queue worked at."""
+    given = {"OUTBOXD_GENERATION": "per-event", "OUTBOXD_PROVIDER": "offline", "OUTBOXD_WORKER_QUEUES": ""}
+    statements, cpu = await _quiet(ground, given, part=0.5)
+    return {"idle statements, memory": statements, "idle CPU, memory": cpu}
+
+
+async def _quiet(ground: Ground, environ: Mapping[str, str], part: float = 1) -> tuple[float, float]:
     """Statements a second, each its own transaction, and per cent of a core."""
-    seconds = ground.size.idle
+    seconds = ground.size.idle * part
     async with ground.database() as dsn:
         tenants.prepare(dsn)
         async with daemons.work(dsn, environ) as process:
@@ -82,6 +89,12 @@ MEASURES = (
         name="idle deaf",
         gives={"idle statements, no LISTEN": "/s", "idle CPU, no LISTEN": "% of a core"},
         take=_unproven,
+        rounds=1,
+    ),
+    Measure(
+        name="idle memory",
+        gives={"idle statements, memory": "/s", "idle CPU, memory": "% of a core"},
+        take=_remembering,
         rounds=1,
     ),
     Measure(

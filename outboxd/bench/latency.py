@@ -15,6 +15,7 @@ from outboxd.bench import daemons, tenants
 from outboxd.bench.drain import Order
 from outboxd.bench.ground import PAYLOAD, Ground, NotMeasuredError
 from outboxd.bench.measure import Measure
+from outboxd.bench.posting import posting
 
 _POLL = 2.0
 """Seconds at which an idle process looks, with LISTEN proven."""
@@ -134,25 +135,17 @@ async def _producer(dsn: str, project: UUID) -> AsyncIterator[Publish]:
 
 @asynccontextmanager
 async def _client(port: int, key: str, project: UUID) -> AsyncIterator[Publish]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with posting(port, key) as post:
 
-    async def publish(payload: str) -> float:
-        body = f'{{"eventType":"{tenants.EVENT}","projectId":"{project}","payload":{payload}}}'.encode()
-        head = (
-            f"POST /v1/events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        sent = time.time()
-        writer.write(head.encode() + body)
-        said = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(said.split(b"content-length:")[1].split(b"\r")[0])
-        await reader.readexactly(length)
-        if b" 201 " not in said.split(b"\r")[0]:
-            raise NotMeasuredError(said.split(b"\r")[0].decode())
-        return sent
+        async def publish(payload: str) -> float:
+            body = f'{{"eventType":"{tenants.EVENT}","projectId":"{project}","payload":{payload}}}'
+            sent = time.time()
+            status = await post("/v1/events", body)
+            if status != 201:
+                raise NotMeasuredError(f"the API answered {status}")
+            return sent
 
-    yield publish
-    writer.close()
+        yield publish
 
 
 async def _picked_up(times: int, publish: Publish, between: float = _BETWEEN) -> list[float]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from outboxd.bench import costs, draining, gates, idle, latency, weather, web
+from outboxd.bench import costs, draining, finding, gates, idle, latency, observing, weather, web
 from outboxd.bench.measure import Measure
 from outboxd.errors import ConfigError
 
@@ -16,6 +16,8 @@ MEASURES: tuple[Measure, ...] = (
     *weather.MEASURES,
     *gates.MEASURES,
     *idle.MEASURES,
+    *observing.MEASURES,
+    *finding.MEASURES,
 )
 
 

@@ -60,14 +60,12 @@ def prepare(dsn: str, *, projects: int = 1) -> list[UUID]:
         return [row[0] for row in conn.execute(_PROJECTS)]
 
 
-async def key(dsn: str, project: UUID) -> str:
-    """The secret of a key that may publish there."""
+async def key(dsn: str, project: UUID, scopes: Sequence[str] = ("events:write",)) -> str:
+    """The secret of a key that may publish there, or do what `scopes` say."""
     async with Database.open(dsn) as db, db.transaction() as conn:
         caller = Caller(everywhere=True, actor="bench")
         (found,) = await tenants.projects(conn, caller, limit=1)
-        _, secret = await keys.mint(
-            conn, caller, team=found.team_id, project=project, scopes=["events:write"]
-        )
+        _, secret = await keys.mint(conn, caller, team=found.team_id, project=project, scopes=list(scopes))
     return secret
 
 
