@@ -1237,6 +1237,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.meter_call(p_call uuid, p_job uuid, p_provider text, p_model text, p_class text, p_tokens_in bigint, p_tokens_out bigint, p_estimated boolean, p_cost_micros bigint, p_ms integer, p_observations integer) returns void volatile
 -- function outbox.minds_key(p_caller outbox.caller, p_key outbox.keys) returns boolean stable
 -- function outbox.mint_key(p_caller outbox.caller, p_hash bytea, p_prefix text, p_team uuid, p_project uuid, p_scopes text[], p_name text DEFAULT NULL::text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_previous uuid DEFAULT NULL::uuid) returns outbox.keys volatile
+-- function outbox.mint_stream_token(p_caller outbox.caller, p_hash bytea, p_project uuid, p_types text[], p_session uuid, p_subject text, p_ttl interval) returns timestamp with time zone volatile
 -- function outbox.mints_readers(p_scopes text[]) returns boolean immutable
 -- function outbox.most_routes(p_team uuid, p_project uuid) returns integer stable
 -- function outbox.move_lanes(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
@@ -1276,6 +1277,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.placeable_jobs(p_batch outbox.unplaced, p_last bigint) returns outbox.placeable[] volatile
 -- function outbox.platform_of(p_name text) returns text immutable
 -- function outbox.poll(p_worker uuid DEFAULT NULL::uuid) returns TABLE(due_queues integer[], next_due timestamp with time zone, pending boolean, unplaced boolean, leases_open boolean, to_reap boolean, to_stage boolean, next_tick timestamp with time zone) volatile security definer
+-- function outbox.position(p_project uuid DEFAULT NULL::uuid) returns text stable security definer
 -- function outbox.probe_providers(p_queue integer) returns void volatile
 -- function outbox.producer_project(p_project uuid) returns uuid stable
 -- function outbox.project_lexeme(p_number integer) returns text immutable
@@ -1313,11 +1315,14 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.remove_route(p_caller outbox.caller, p_route uuid) returns boolean volatile security definer
 -- function outbox.report(p_worker uuid, p_lease uuid, p_job uuid, p_progress jsonb DEFAULT NULL::jsonb, p_checkpoint jsonb DEFAULT NULL::jsonb) returns void volatile security definer
 -- function outbox.requeue(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
+-- function outbox.reset_stream(p_caller outbox.caller, p_project uuid) returns text volatile security definer
+-- function outbox.resolve_position(p_project uuid, p_position text, p_on_gap text DEFAULT 'earliest'::text) returns TABLE(epoch text, seq bigint, floor bigint, head bigint, sequenced_at timestamp with time zone, reason text) stable
 -- function outbox.restart(p_caller outbox.caller, p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns outbox.settling[] volatile
 -- function outbox.restartable(p_jobs uuid[], p_lanes bigint[]) returns uuid[] volatile
 -- function outbox.resume(p_caller outbox.caller, p_queue text, p_project uuid DEFAULT NULL::uuid) returns boolean volatile security definer
 -- function outbox.resume_provider(p_caller outbox.caller, p_provider text) returns boolean volatile security definer
 -- function outbox.retain_events(p_project uuid, p_before timestamp with time zone, p_limit integer) returns integer volatile
+-- function outbox.retain_feed(p_project uuid, p_before timestamp with time zone, p_limit integer) returns integer volatile
 -- function outbox.retain_memory(p_limit integer) returns integer volatile
 -- function outbox.retake_keys(p_jobs uuid[]) returns void volatile
 -- function outbox.retire(p_worker uuid) returns integer volatile security definer
@@ -1335,7 +1340,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.scrub_queries(p_purge outbox.purges, p_limit integer, OUT done integer, OUT upto uuid) returns record volatile
 -- function outbox.search(p_caller outbox.caller, p_project uuid, p_query text, p_filter jsonb DEFAULT '{}'::jsonb, p_limit integer DEFAULT 20, p_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_after jsonb DEFAULT NULL::jsonb) returns TABLE(id uuid, score double precision, relaxed boolean, updated_at timestamp with time zone) stable
 -- function outbox.search_language() returns regconfig stable
--- function outbox.search_matches(p_project outbox.projects, p_words tsquery, p_gate tsquery, p_lexemes text[], p_needed integer, p_filter jsonb, p_at timestamp with time zone, p_limit integer, p_after jsonb DEFAULT NULL::jsonb) returns TABLE(id uuid, score double precision, updated_at timestamp with time zone) stable
+-- function outbox.search_matches(p_project outbox.projects, p_words tsquery, p_gate tsquery, p_lexemes text[], p_needed integer, p_filter jsonb, p_at timestamp with time zone, p_limit integer, p_after jsonb DEFAULT NULL::jsonb, p_without tsquery DEFAULT NULL::tsquery) returns TABLE(id uuid, score double precision, updated_at timestamp with time zone) stable
 -- function outbox.search_query(p_query text) returns tsquery stable
 -- function outbox.search_terms(p_query text, p_limit integer) returns text[] stable
 -- function outbox.search_text(p_query text) returns text immutable

@@ -18,8 +18,9 @@ begin
   end if;
   return query select m.id, m.score / 2, m.updated_at
     from outbox.search_matches(p_project, outbox.relaxed_query(v_lexemes, 1),
-      outbox.relaxed_query(v_lexemes, v_needed) && !! p_words, v_lexemes, v_needed,
+      outbox.relaxed_query(v_lexemes, v_needed), v_lexemes, v_needed,
       jsonb_set(p_filter, '{minScore}', to_jsonb(2 * coalesce((p_filter ->> 'minScore')::float8, 0))), p_at, p_limit,
-      jsonb_set(p_after, '{score}', to_jsonb(2 * (p_after ->> 'score')::float8))) m;
+      jsonb_set(p_after, '{score}', to_jsonb(2 * (p_after ->> 'score')::float8)),
+      p_words) m;
 end
 $$;

@@ -1,14 +1,15 @@
--- outbox.search_matches(project, words, gate, lexemes, needed, filter, at, limit, after) -> id, score, updated_at
+-- outbox.search_matches(project, words, gate, lexemes, needed, filter, at, limit, after, without)
+--   -> id, score, updated_at
 --
 -- Of the 5,000 newest rows that meet gate and filter, those with so many of the lexemes, best first. The index
 -- is asked for the project and the words at once. What was created after `at` is not there yet; `after` is the
 -- place {score, updatedAt, id} where the page before ended, and then what changed since `at` is left out, lest it
--- come twice.
+-- come twice. `without`: what another pass has found already.
 
 drop function if exists outbox.search_matches;
 create function outbox.search_matches(
   p_project outbox.projects, p_words tsquery, p_gate tsquery, p_lexemes text[], p_needed int, p_filter jsonb,
-  p_at timestamptz, p_limit int, p_after jsonb default null
+  p_at timestamptz, p_limit int, p_after jsonb default null, p_without tsquery default null
 ) returns table (id uuid, score double precision, updated_at timestamptz)
 language plpgsql stable
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan set work_mem = '16MB'
@@ -36,6 +37,7 @@ begin
         and (v_all or outbox.observation_fits(p_filter, n.id, n.session_id, n.kind, n.platform_source, n.created_at,
           n.metadata))
       order by n.created_at desc, n.id desc limit 5000))
+      and (p_without is null or not o.search @@ p_without)
       and (p_needed < 3 or length(o.search) - length(ts_delete(o.search, p_lexemes)) >= p_needed)
     offset 0
   ) r
