@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from outboxd.cli import changes, tenancy
-from outboxd.cli.parser import Args, Nouns, Parser, listed, owned, pair
+from outboxd.cli.confirm import typed
+from outboxd.cli.parser import Args, Nouns, Parser, listed, owned, pair, risky
 from outboxd.cli.reply import Record, Rows
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from outboxd.model import Caller, Project
 
 COLUMNS = ("id", "name", "teamId", "archived", "createdAtEpoch")
+_AGAIN = 0.2
 _OWN: dict[str, changes.Kind] = {"name": str, "metadata": dict, "archived": bool}
 SETTINGS: dict[str, changes.Kind] = {
     "generation.policy": str,
@@ -55,6 +57,7 @@ def add(nouns: Nouns) -> None:
     _one(noun.verb("archive", "it takes no more events; what it owes is still done", archive))
     parser = _one(noun.verb("egress", "whether its webhooks may go to OUTBOXD_EGRESS_ALLOW", egress))
     parser.add_argument("switch", choices=("on", "off"), help="whether it may")
+    risky(_one(noun.verb("purge", "everything that it remembers is deleted; it stays, and goes on", purge)))
 
 
 async def every(args: Args, db: "Database") -> Rows:
@@ -100,6 +103,32 @@ async def egress(args: Args, db: "Database") -> Record:
         project = await _named(args, conn, who)
         before = await tenants.allow_egress(conn, who, project.id, on=args.switch == "on")
     return Record(fields={"projectId": project.id, "egress": args.switch == "on", "before": before})
+
+
+async def purge(args: Args, db: "Database") -> Record:
+    """Invisible from the first commit on; what is interrupted, the sweeper finishes."""
+    import asyncio
+
+    from outboxd.store import deletion
+
+    async with db.connection() as conn:
+        who = await tenancy.caller(conn)
+        project = await _named(args, conn, who)
+        would = await deletion.purge_counts(conn, who, project.id)
+    if args.dry_run:
+        return Record(fields={"projectId": project.id, "purged": False, "dryRun": True, "counts": would})
+    told = f"{would.observations:,} memories, {would.agent_events:,} events, {would.sessions:,} sessions"
+    typed(args, f"Delete all that {project.name} remembers ({told})? It does not come back.", project.name)
+    async with db.transaction() as conn:
+        state = await deletion.begin_purge(conn, await tenancy.caller(conn), project.id)
+    while state.step < deletion.DONE:
+        async with db.transaction() as conn:
+            further = await deletion.continue_purge(conn, project.id)
+        if further is None:
+            # Another process is at it: its batch ends.
+            await asyncio.sleep(_AGAIN)
+        state = further or state
+    return Record(fields={"projectId": project.id, "purged": True, "counts": state.counts})
 
 
 async def _changed(args: Args, db: "Database", wanted: dict[str, Any]) -> Record:
