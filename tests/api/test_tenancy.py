@@ -8,6 +8,7 @@ from outboxd.api.routes import ROUTES
 from outboxd.db.pool import Database
 from tests import seed
 from tests.api.served import Served, serving
+from tests.contract.table import ENDLESS
 
 Conn = AsyncConnection[DictRow]
 MARK = "only-for-a"
@@ -52,6 +53,8 @@ async def test_every_door_is_shut_to_another_tenant(
         async with served.client(b.key if binding == "project" else whole_team) as stranger:
             for template, operations in ROUTES.items():
                 for method in operations:
+                    if (method, template) in ENDLESS:
+                        continue
                     for id_ in (*theirs.values(), f"uid:{MARK}") if "{id}" in template else ("",):
                         path = template.replace("{id}", id_)
                         reply = await stranger.request(method, path, json=BODIES.get(template, {}))
