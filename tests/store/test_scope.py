@@ -40,6 +40,8 @@ names its team."""
 OF_A_WORKER = {
     "declared.listed", "workers.enlist", "workers.open_queue", "workers.sql_handlers", "deliveries.hold",
     "deliveries.note", "deliveries.read", "endpoints.hold", "gatherings.close", "gatherings.members",
+    "generation.audit_refusal", "generation.begin_call", "generation.meter", "generation.record",
+    "generation.record_summary", "generation.session_work", "generation.work",
 }  # fmt: skip
 """What a process of ours offers, and what it does for the job whose lease it has."""
 FOUND_BEFORE = {
