@@ -35,6 +35,7 @@ from tests.fake_provider import (
     says,
     sends,
 )
+from tests.proofs import proves
 from tests.providers.calling import PROMPT, Recorded, calling, failure, settings
 from tests.waiting import until
 
@@ -163,6 +164,7 @@ async def test_connecting_gets_ten_seconds_and_the_answer_is_wanted_as_it_is() -
 # Time ---------------------------------------------------------------------------------------------------
 
 
+@proves("M7")
 async def test_the_callers_deadline_ends_a_call_that_may_take_longer() -> None:
     async with faking(hangs()) as fake, calling(fake) as found:
         begun = time.monotonic()
@@ -171,6 +173,7 @@ async def test_the_callers_deadline_ends_a_call_that_may_take_longer() -> None:
         assert time.monotonic() - begun < 5
 
 
+@proves("M7")
 async def test_a_call_that_is_cancelled_is_aborted_at_the_provider() -> None:
     async with faking(hangs()) as fake, calling(fake, OUTBOXD_PROVIDER_CONCURRENCY="1") as found:
         task = asyncio.create_task(found.generate("claude", PROMPT))
@@ -187,12 +190,14 @@ async def test_a_call_that_is_cancelled_is_aborted_at_the_provider() -> None:
 # How many -----------------------------------------------------------------------------------------------
 
 
+@proves("M7")
 async def test_no_more_calls_run_at_once_than_are_allowed() -> None:
     async with faking(delay=0.05) as fake, calling(fake, OUTBOXD_PROVIDER_CONCURRENCY="3") as found:
         replies = await asyncio.gather(*(found.generate("claude", PROMPT) for _ in range(12)))
     assert (len(replies), len(fake.calls), fake.most) == (12, 12, 3)
 
 
+@proves("M7")
 async def test_who_has_no_turn_before_his_deadline_has_sent_nothing() -> None:
     async with faking(hangs()) as fake, calling(fake, OUTBOXD_PROVIDER_CONCURRENCY="1") as found:
         first = asyncio.create_task(found.generate("claude", PROMPT))

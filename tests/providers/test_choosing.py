@@ -8,6 +8,7 @@ from outboxd import providers
 from outboxd.errors import ConfigError
 from outboxd.providers import configured
 from outboxd.providers.choosing import Choice, choice
+from tests.proofs import proves
 from tests.providers.calling import settings
 
 CLAUDE = {"ANTHROPIC_API_KEY": "k"}
@@ -70,6 +71,7 @@ def test_a_model_belongs_to_the_provider_that_is_meant() -> None:
     assert chosen(OUTBOXD_MODEL="m-1").models == {"offline": "offline-1"}
 
 
+@proves("M27")
 def test_what_cannot_be_meant_stops_the_boot_with_one_sentence() -> None:
     assert refused(OUTBOXD_PROVIDER="grok") == (
         "OUTBOXD_PROVIDER: got 'grok'; wants claude or gemini or openai or openrouter or offline"
@@ -100,6 +102,7 @@ def test_a_fallback_is_another_provider_with_its_own_model() -> None:
     )
 
 
+@proves("M27")
 def test_a_fallback_that_cannot_be_meant_stops_the_boot() -> None:
     setting = "OUTBOXD_PROVIDER_FALLBACK"
     assert refused(CLAUDE, OUTBOXD_PROVIDER_FALLBACK="gemini").startswith(

@@ -14,6 +14,7 @@ from outboxd.egress.asking import retry_after
 from outboxd.providers import ProviderFailed
 from outboxd.providers.failures import of_unreachable
 from tests.fake_provider import KEY, Format
+from tests.proofs import proves
 from tests.providers.calling import PROMPT, Recorded, settings
 
 MODEL = {"OUTBOXD_MODEL": "m-1"}
@@ -115,6 +116,7 @@ ROWS: list[tuple[str, Format, int, object]] = [
 
 
 @pytest.mark.parametrize(("kind", "format", "status", "told"), ROWS)
+@proves("M8")
 async def test_a_failure_is_of_the_class_that_the_table_names(
     kind: str,
     format: Format,  # noqa: A002
@@ -202,6 +204,7 @@ def told_by(error: BaseException | None) -> Iterator[str]:
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 402, 413, 429, 500, 529])
 @pytest.mark.parametrize("format", ["claude", "gemini", "openai"])
+@proves("M25")
 async def test_nobody_is_told_what_the_provider_said(format: Format, status: int) -> None:  # noqa: A002
     said = f"hunter2-of-the-provider: you asked {PROMPT.user} with {KEY}"
     with structlog.testing.capture_logs() as logged:

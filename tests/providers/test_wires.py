@@ -11,6 +11,7 @@ from outboxd import providers
 from outboxd.errors import ConfigError
 from outboxd.providers import ProviderFailed, Reply
 from tests.fake_provider import KEY, SHAPES, Format
+from tests.proofs import proves
 from tests.providers.calling import PROMPT, Recorded, settings
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -29,6 +30,7 @@ def shape(format: Format) -> object:  # noqa: A002
     return SHAPES[format]("an answer", "end", (100, 20))
 
 
+@proves("M25")
 async def test_claude_is_asked_for_a_message() -> None:
     request, reply = await asked({"OUTBOXD_ANTHROPIC_API_KEY": KEY}, shape("claude"))
     assert str(request.url) == "https://api.anthropic.com/v1/messages"
@@ -44,6 +46,7 @@ async def test_claude_is_asked_for_a_message() -> None:
     assert reply == Reply(text="an answer", stop="end", model="claude-sonnet-5", tokens_in=100, tokens_out=20)
 
 
+@proves("M25")
 async def test_gemini_is_asked_for_content_and_its_key_is_not_in_the_url() -> None:
     request, reply = await asked({"OUTBOXD_GEMINI_API_KEY": KEY}, shape("gemini"))
     assert str(request.url) == (
@@ -58,6 +61,7 @@ async def test_gemini_is_asked_for_content_and_its_key_is_not_in_the_url() -> No
     assert (reply.text, reply.tokens_in, reply.tokens_out) == ("an answer", 100, 20)
 
 
+@proves("M25")
 async def test_openai_is_asked_for_a_completion() -> None:
     request, reply = await asked({"OUTBOXD_OPENAI_API_KEY": KEY, "OUTBOXD_MODEL": "m-1"}, shape("openai"))
     assert str(request.url) == "https://api.openai.com/v1/chat/completions"
@@ -103,11 +107,13 @@ async def test_a_local_server_is_asked_without_a_key() -> None:
         ),
     ],
 )
+@proves("M25")
 async def test_only_openrouter_is_told_who_asks(environ: dict[str, str], told: bool) -> None:
     request, _ = await asked({"OUTBOXD_MODEL": "m-1", **environ}, shape("openai"))
     assert ("x-title" in request.headers, "http-referer" in request.headers) == (told, told)
 
 
+@proves("M25")
 async def test_no_key_goes_to_a_server_that_it_is_not_for() -> None:
     keys = {"OUTBOXD_OPENAI_API_KEY": "sk-openai", "OUTBOXD_OPENROUTER_API_KEY": "sk-router"}
     named = {"OUTBOXD_MODEL": "m-1", "OUTBOXD_OPENAI_BASE_URL": "https://openrouter.ai/api/v1"}
