@@ -13,6 +13,7 @@ from outboxd.bench.measure import Measure
 _SETTLED_DOWN = 10.0
 """Seconds until the polls have become rare."""
 _COUNT = "select xact_commit + xact_rollback from pg_stat_database where datname = %s"
+_QUEUES = "bench,observe,summarize"
 _MIB = 2**20
 _NOWHERE = "host=127.0.0.1 port=1 dbname=nowhere connect_timeout=1"
 
@@ -28,8 +29,9 @@ async def _unproven(ground: Ground, system: str) -> Mapping[str, float]:
 
 
 async def _remembering(ground: Ground, system: str) -> Mapping[str, float]:
-    """With the agents' memory on, and every queue worked at."""
-    given = {"OUTBOXD_GENERATION": "per-event", "OUTBOXD_PROVIDER": "offline", "OUTBOXD_WORKER_QUEUES": ""}
+    """With the agents' memory on, and its queues worked at."""
+    memory = {"OUTBOXD_GENERATION": "per-event", "OUTBOXD_PROVIDER": "offline"}
+    given = memory | {"OUTBOXD_WORKER_QUEUES": _QUEUES}
     statements, cpu = await _quiet(ground, given, part=0.5)
     return {"idle statements, memory": statements, "idle CPU, memory": cpu}
 
