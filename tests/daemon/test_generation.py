@@ -1,8 +1,10 @@
 """What a process says of generation when it starts: nothing is ever silently off."""
 
 import json
+import time
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.daemon.daemons import Daemon, Place
@@ -67,3 +69,52 @@ def test_another_key_ends_the_hold_of_the_old_one(place: Place) -> None:
     last = place.work(anthropic_api_key="sk-another").ready()
     assert 0 == place.value(held)
     assert "its hold ended" in last.log
+
+
+OBSERVED = "select count(*) > 0 from outbox.attempts where job_id = %s and outcome = 'completed'"
+ASLEEP = "select exists (select from outbox.idle where handler = 'observe')"
+
+
+def asleep(place: Place) -> None:
+    """A worker that hears hints, and waits for one."""
+    daemon = place.work(generation="per-event").ready()
+    until = time.monotonic() + 10
+    while '"listen":"ok"' not in str(daemon.get("/readyz")):
+        assert time.monotonic() < until, daemon.get("/readyz")
+        time.sleep(0.05)
+    place.until(ASLEEP)
+
+
+def published(place: Place, *, hinted: bool = True) -> Any:
+    """An event, and the job of generation that it makes."""
+    project = place.project()
+    place.value(
+        "insert into outbox.settings values ('generation', 'per-event')"
+        " on conflict (name) do update set value = excluded.value returning 1"
+    )
+    event = place.value(
+        "select outbox.publish('tool_use', '{\"tool_name\": \"Edit\"}', p_project => %s)"
+        " from (select set_config('outbox.notify', %s, false) offset 0) s",
+        *(project, "gated" if hinted else "off"),
+    )
+    return place.value("select id from outbox.jobs where event_id = %s", event)
+
+
+@proves("M1")
+def test_an_event_whose_hint_is_lost_is_observed_by_the_poll(place: Place) -> None:
+    asleep(place)
+    job = published(place, hinted=False)
+    place.until(OBSERVED, job, limit=6)
+
+
+@proves("M1")
+def test_a_retry_of_a_queued_job_wakes_a_worker_that_sleeps(place: Place) -> None:
+    job = published(place)
+    place.value("select outbox.snooze(outbox.me(), %s, outbox.clock() + interval '1 h')", job)
+    asleep(place)
+    with psycopg.connect(place.dsn, autocommit=True) as hears:
+        hears.execute("listen outbox_wake")
+        assert "queued" == place.value("select before from outbox.retry(outbox.me(), %s)", job)
+        hints = [hint.payload for hint in hears.notifies(timeout=5, stop_after=1)]
+    assert ["q:observe"] == hints
+    place.until(OBSERVED, job, limit=6)
