@@ -319,11 +319,13 @@ create table outbox.endpoints (
   first_failure_at timestamp with time zone,
   trips integer not null default 0,
   recovery_job uuid,
+  first_delay interval not null default '00:00:00'::interval,
   constraint endpoints_pkey PRIMARY KEY (id),
   constraint endpoints_contains_check CHECK ((jsonb_typeof(contains) = 'object'::text)),
   constraint endpoints_description_check CHECK ((char_length(description) <= 500)),
   constraint endpoints_disable_after_check CHECK (((disable_after >= '00:00:00'::interval) AND (disable_after <= '720:00:00'::interval))),
   constraint endpoints_excludes_check CHECK ((jsonb_typeof(excludes) = 'object'::text)),
+  constraint endpoints_first_delay_check CHECK (((first_delay >= '00:00:00'::interval) AND (first_delay <= '24:00:00'::interval))),
   constraint endpoints_format_check CHECK ((format = ANY (ARRAY['standard'::text, 'ce-structured'::text, 'ce-binary'::text]))),
   constraint endpoints_ordering_check CHECK ((ordering = ANY (ARRAY['none'::text, 'key'::text, 'endpoint'::text]))),
   constraint endpoints_signing_check CHECK ((signing = ANY (ARRAY['v1'::text, 'v1+v1a'::text, 'v1a'::text]))),
@@ -1132,6 +1134,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.claims_from(p_worker outbox.workers, p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable
 -- function outbox.clear_job(p_jobs uuid[]) returns void volatile
 -- function outbox.clock() returns timestamp with time zone stable
+-- function outbox.close_breaker(p_endpoint outbox.endpoints, p_quiet boolean) returns void volatile
 -- function outbox.close_gathering(p_job uuid) returns boolean volatile
 -- function outbox.close_lanes(p_jobs uuid[]) returns void volatile
 -- function outbox.close_leases(p_items outbox.settling[]) returns void volatile
@@ -1145,9 +1148,11 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.delete_memory(p_caller outbox.caller, p_memory uuid, p_expunge boolean DEFAULT false) returns integer volatile
 -- function outbox.delete_session(p_caller outbox.caller, p_session uuid, p_limit integer DEFAULT 5000) returns boolean volatile
 -- function outbox.deny_interaction(p_caller outbox.caller, p_id text, p_project uuid, p_connection text, p_actor text DEFAULT NULL::text) returns void volatile
+-- function outbox.disable_endpoint(p_endpoint uuid, p_trigger text, p_class text DEFAULT NULL::text, p_status integer DEFAULT NULL::integer, p_quiet boolean DEFAULT false) returns boolean volatile
 -- function outbox.drop_observations(p_project uuid, p_observations uuid[]) returns integer volatile
 -- function outbox.due_queues(p_worker uuid, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.effective_scopes(p_scopes text[]) returns text[] immutable
+-- function outbox.enable_endpoint(p_endpoint uuid) returns boolean volatile
 -- function outbox.end_each(p_jobs uuid[], p_now timestamp with time zone) returns integer volatile
 -- function outbox.end_idle_sessions(p_limit integer DEFAULT 500, p_after uuid DEFAULT NULL::uuid, p_upto uuid DEFAULT NULL::uuid) returns TABLE(session_id uuid, project_id uuid, job_id uuid) volatile
 -- function outbox.end_jobs(p_caller outbox.caller, p_items outbox.settling[], p_outcome text, p_reason text, p_now timestamp with time zone) returns void volatile
@@ -1203,6 +1208,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.interaction_state(p_row outbox.interactions) returns text stable
 -- function outbox.interaction_told(p_row outbox.interactions) returns jsonb immutable
 -- function outbox.is_daemon() returns boolean stable
+-- function outbox.is_operational(p_event uuid) returns boolean stable
 -- function outbox.job_of(p_payload jsonb, p_options jsonb, p_now timestamp with time zone) returns outbox.jobs volatile
 -- function outbox.job_state(p_job uuid) returns TABLE(state text, place text, queue_id integer, run_at timestamp with time zone, lane bigint, attempt integer, no integer, series integer, held text, lease_id uuid, worker_id uuid, since timestamp with time zone, outcome text, class text) stable
 -- function outbox.jobs_in(p_states text[], p_ids uuid[]) returns TABLE(job_id uuid, state text, class text, failed_at timestamp with time zone) stable
@@ -1253,7 +1259,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.need_same_question(p_old outbox.interactions, p_new outbox.interactions) returns void volatile
 -- function outbox.nested_settings(p_patch jsonb) returns jsonb immutable
 -- function outbox.new_interaction(p_caller outbox.caller, p_project outbox.projects, p_row outbox.interactions, p_ttl interval) returns outbox.interactions volatile
--- function outbox.note_delivery(p_endpoint uuid, p_class text, p_status integer, p_success boolean, p_closed interval, p_disabled text) returns void volatile
+-- function outbox.note_delivery(p_endpoint uuid, p_event uuid, p_class text, p_status integer, p_result text, p_closed interval, p_disabled text) returns void volatile
 -- function outbox.note_provider_keys(p_providers text[], p_prints text[], p_default text) returns SETOF text volatile
 -- function outbox.observation_fits(p_filter jsonb, p_id uuid, p_session uuid, p_kind text, p_platform text, p_created_at timestamp with time zone, p_metadata jsonb) returns boolean stable
 -- function outbox.observed_on(p_observation uuid, p_session uuid, p_platform text) returns text stable
@@ -1316,7 +1322,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.report(p_worker uuid, p_lease uuid, p_job uuid, p_progress jsonb DEFAULT NULL::jsonb, p_checkpoint jsonb DEFAULT NULL::jsonb) returns void volatile security definer
 -- function outbox.requeue(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.reset_stream(p_caller outbox.caller, p_project uuid) returns text volatile security definer
--- function outbox.resolve_position(p_project uuid, p_position text, p_on_gap text DEFAULT 'earliest'::text) returns TABLE(epoch text, seq bigint, floor bigint, head bigint, sequenced_at timestamp with time zone, reason text) stable
+-- function outbox.resolve_position(p_project uuid, p_position text, p_on_gap text DEFAULT 'earliest'::text) returns TABLE(team_id uuid, epoch text, seq bigint, floor bigint, head bigint, sequenced_at timestamp with time zone, reason text) stable
 -- function outbox.restart(p_caller outbox.caller, p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns outbox.settling[] volatile
 -- function outbox.restartable(p_jobs uuid[], p_lanes bigint[]) returns uuid[] volatile
 -- function outbox.resume(p_caller outbox.caller, p_queue text, p_project uuid DEFAULT NULL::uuid) returns boolean volatile security definer
@@ -1383,7 +1389,9 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.take_waiting(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
 -- function outbox.tell_answered(p_caller outbox.caller, p_row outbox.interactions) returns void volatile
 -- function outbox.tell_asked(p_caller outbox.caller, p_row outbox.interactions) returns void volatile
+-- function outbox.tell_blocked(p_queue integer, p_project uuid, p_key text, p_job uuid) returns void volatile
 -- function outbox.tell_budget(p_project uuid, p_spending jsonb, p_percent integer) returns void volatile
+-- function outbox.tell_dead(p_items outbox.settling[]) returns void volatile
 -- function outbox.tell_deleted(p_project uuid, p_type text, p_ids uuid[]) returns void volatile
 -- function outbox.tell_expired(p_rows outbox.interactions[]) returns void volatile
 -- function outbox.tell_interactions(p_events outbox.incoming[]) returns void volatile
@@ -1398,6 +1406,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.trail_jobs(p_projects uuid[], p_from timestamp with time zone, p_to timestamp with time zone) returns SETOF uuid stable
 -- function outbox.trail_of_event(p_event uuid) returns SETOF outbox.trail stable
 -- function outbox.trail_of_job(p_job uuid) returns SETOF outbox.trail stable
+-- function outbox.trip_breaker(p_endpoint outbox.endpoints, p_now timestamp with time zone, p_quiet boolean) returns void volatile
 -- function outbox.unhold(p_caller outbox.caller, p_held text, p_project uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 1000) returns integer volatile security definer
 -- function outbox.unhold_jobs(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.unhold_lanes(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
@@ -1411,6 +1420,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.uuid7_time(p_id uuid) returns timestamp with time zone immutable
 -- function outbox.wake_gated(p_handlers text[]) returns void volatile
 -- function outbox.wake_queues(p_queues integer[]) returns void volatile
+-- function outbox.wants(p_endpoint outbox.endpoints, p_type text, p_payload jsonb, p_adapter text) returns boolean stable
 -- function outbox.weigh(p_caller outbox.caller, p_queue text, p_project uuid, p_weight integer) returns void volatile security definer
 -- function outbox.whole_between(p_value jsonb, p_low numeric, p_high numeric) returns boolean immutable
 -- function outbox.why(p_job uuid) returns TABLE(rank integer, reason text, detail text, until timestamp with time zone) stable security definer
@@ -1425,6 +1435,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.why_worker(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.withdraw(p_id text, p_project uuid, p_connection text, p_reason text DEFAULT NULL::text, p_caller outbox.caller DEFAULT NULL::outbox.caller) returns boolean volatile security definer
 -- function outbox.words_like(p_value jsonb, p_pattern text, p_low numeric, p_high numeric) returns boolean immutable
+-- function outbox.worn_out(p_endpoint outbox.endpoints, p_now timestamp with time zone) returns boolean stable
 -- function outbox.write_memory(p_caller outbox.caller, p_project uuid, p_memory jsonb) returns TABLE(observation_id uuid, made boolean) volatile
 -- function outbox.wrong_backoff(p_policy jsonb) returns text immutable
 -- function outbox.wrong_options(p_options jsonb) returns text immutable

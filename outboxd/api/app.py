@@ -6,6 +6,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
+from outboxd.api.answers import Answers
 from outboxd.api.auth import Keys, Scopes
 from outboxd.api.backlogs import Backlogs
 from outboxd.api.bodies import Bodies
@@ -55,6 +56,7 @@ def build(
         readiness=readiness,
         keys=KeyRing(db),
         waits=Waits(db, wakes, readiness),
+        answers=Answers(db, wakes, readiness),
         backlogs=Backlogs(db, config.max_live_jobs),
         requests=requests,
         quotas=Quota(db, requests, config.monthly_request_cap),

@@ -18,13 +18,24 @@ _FREE = {"cursor", "limit", "offset", "include"}
 
 
 def write(exchange: Exchange, place: UUID | None) -> str | None:
-    if place is None:
-        return None
-    return base64.urlsafe_b64encode(_mark(exchange, place.bytes) + place.bytes).decode()
+    return None if place is None else write_bytes(exchange, place.bytes)
 
 
 def read(exchange: Exchange) -> UUID | None:
     """Raises InvalidCursor for one that is altered, of another list, or of other filters."""
+    place = read_bytes(exchange)
+    if place is not None and len(place) != 16:
+        raise _refused()
+    return None if place is None else UUID(bytes=place)
+
+
+def write_bytes(exchange: Exchange, place: bytes) -> str:
+    """For a list whose places are no ids."""
+    return base64.urlsafe_b64encode(_mark(exchange, place) + place).decode()
+
+
+def read_bytes(exchange: Exchange) -> bytes | None:
+    """Raises InvalidCursor, as `read`."""
     given = exchange.query.get("cursor")
     if given is None:
         return None
@@ -33,9 +44,9 @@ def read(exchange: Exchange) -> UUID | None:
     except (UnicodeEncodeError, binascii.Error, ValueError):
         raise _refused() from None
     mark, place = raw[:_MARK], raw[_MARK:]
-    if len(place) != 16 or mark != _mark(exchange, place):
+    if mark != _mark(exchange, place):
         raise _refused()
-    return UUID(bytes=place)
+    return place
 
 
 def _mark(exchange: Exchange, place: bytes) -> bytes:

@@ -24,6 +24,7 @@ from outboxd.model import Caller
 from outboxd.store.keys import Found
 
 if TYPE_CHECKING:
+    from outboxd.api.answers import Answers
     from outboxd.api.flows import Flows
     from outboxd.api.info import Lanes
     from outboxd.api.limits import Quota
@@ -65,6 +66,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     readiness: Readiness
     keys: KeyRing
     waits: Waits
+    answers: "Answers"
     privacy: Privacy
     backlogs: Backlogs
     requests: Requests

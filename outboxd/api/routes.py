@@ -11,6 +11,7 @@ from outboxd.api import (
     endpoints,
     events,
     info,
+    interaction_routes,
     job_orders,
     jobs,
     mcp,
@@ -145,6 +146,7 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     "/v1/endpoints/{id}/secret": {
         "GET": _writes(endpoints.secret, "endpoints:write", answers={200: EndpointSecrets})
     },
+    **interaction_routes.ROUTES,
     **tenant_routes.ROUTES,
     "/v1/mcp": {
         "POST": _speaks_mcp(

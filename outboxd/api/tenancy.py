@@ -22,6 +22,7 @@ _OWNERS = {
     """,
     "Generation job": b"select team_id from outbox.jobs where id = %s",
     "Endpoint": b"select team_id from outbox.endpoints where id = %s",
+    "Interaction": b"select team_id from outbox.interactions where id = %s",
     "Memory": b"""
         select o.team_id from outbox.observations o join outbox.projects p on p.id = o.project_id
         where o.id = %s and o.created_at > coalesce(p.purged_at, '-infinity')
@@ -37,7 +38,7 @@ _OWNERS = {
 
 
 async def refuse(
-    exchange: Exchange, noun: str, row: UUID | None, *, siblings: bool = True
+    exchange: Exchange, noun: str, row: UUID | str | None, *, siblings: bool = True
 ) -> NotFound | Forbidden:
     """The error for a row that the caller does not see, and a line in the audit trail if there is one.
 

@@ -157,6 +157,7 @@ class Config(MemorySettings, frozen=True, kw_only=True):
         Says(kinds.days_or_keep(1, 36500), "events, at least a day longer than the feed; 0: for ever"),
     ] = timedelta(90)
     """None: for ever."""
+    interaction_days: Annotated[timedelta, in_days("questions that are over", 1, 90)] = timedelta(7)
     partition_days: Annotated[
         timedelta, Says(kinds.days(1, 31), "width of a partition of jobs", "1; `up`: 7")
     ] = timedelta(1)

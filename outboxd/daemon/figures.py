@@ -66,6 +66,8 @@ def _show(found: Measured) -> None:
     telemetry.built(__version__, found.schema)
     telemetry.PENDING_ROWS.set(found.pending)
     telemetry.PENDING_OLDEST_SECONDS.set(found.pending_oldest)
+    telemetry.INTERACTIONS_PENDING.set(found.questions)
+    telemetry.INTERACTIONS_OLDEST_PENDING_SECONDS.set(found.question_oldest)
     telemetry.XMIN_AGE_SECONDS.set(found.xmin_age)
     telemetry.NOTIFY_QUEUE_RATIO.set(found.notify_queue)
 

@@ -19,7 +19,7 @@ from outboxd.loops.requests import ROWS, Requests
 from outboxd.loops.sweeper import Chore
 from outboxd.loops.wakes import Wakes
 from outboxd.store import chores as store
-from outboxd.store import deletion, gatherings, idempotency, jobs, queues, rates, sessions
+from outboxd.store import deletion, gatherings, idempotency, interactions, jobs, queues, rates, sessions
 from outboxd.store.queues import Conn
 
 log = structlog.get_logger()
@@ -28,6 +28,7 @@ _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
 _TEN_MINUTES = timedelta(minutes=10)
 _TEN_SECONDS = timedelta(seconds=10)
+_HALF_MINUTE = timedelta(seconds=30)
 _PATIENCE = timedelta(seconds=30)
 """Of a statement of upkeep."""
 _REAPED = 20
@@ -53,6 +54,7 @@ def chores(
         Chore(name="stage", interval=_SECOND, once=upkeep.stage, full=_STAGED, asked=True),
         Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS),
         Chore(name="sessions_idle", interval=_MINUTE, once=upkeep.sessions_idle, full=_IDLE_ENDED),
+        Chore(name="interactions", interval=_HALF_MINUTE, once=upkeep.interactions, full=interactions.SWEPT),
         Chore(name="retention", interval=_TEN_MINUTES, once=upkeep.retention, full=_EXPIRED),
         Chore(name="purge", interval=_TEN_SECONDS, once=upkeep.purge, full=1),
         Chore(name="partitions_make", interval=_TEN_MINUTES, once=partitions.make),
@@ -71,6 +73,7 @@ class Upkeep:
         self._db = db
         self._wakes = wakes
         self._dead_days = config.dead_days
+        self._interaction_days = config.interaction_days
         self._direct = reachable(direct, config.net_timeout, "outboxd upkeep")
         self._session: UUID | None = None
         """Behind which one the next look at ended sessions begins."""
@@ -112,6 +115,16 @@ class Upkeep:
         if ended:
             self._wakes.committed(sessions.QUEUES)
         return len(ended)
+
+    async def interactions(self) -> int:
+        """Ends questions past their time, which wakes who asked, and drops those that are long over."""
+        ended = await self._db.run(interactions.expire, _PATIENCE)
+        for each in ended:
+            telemetry.INTERACTIONS_TOTAL.labels(each.kind, "expired").inc()
+        if ended:
+            self._wakes.committed({}, interactions=[each.id for each in ended])
+        gone = await self._run(lambda conn: interactions.retain(conn, self._interaction_days))
+        return max(len(ended), gone)
 
     async def retention(self) -> int:
         """Lets old dead letters go, rows of workers that died, and windows that nobody fills any more."""

@@ -24,6 +24,9 @@ Tell = Callable[[Mapping[str, str], Iterable[Hint]], None]
 OnKey = Callable[[UUID | None], None]
 """Gets the key that was revoked; None when hints were lost, so that any may have been."""
 
+OnStream = Callable[[UUID | None, int], None]
+"""Gets a project whose feed has grown, and its head; None and 0 when hints were lost."""
+
 _MOST_NAMES = 1000
 
 
@@ -67,7 +70,9 @@ class Wakes:
         """Something happened: polls come quickly again, until nothing happens any more."""
         self._tell = tell
         self._waiters: dict[UUID, set[asyncio.Event]] = {}
+        self._askers: dict[str, set[asyncio.Event]] = {}
         self._on_key: list[OnKey] = []
+        self._on_stream: list[OnStream] = []
 
     def committed(
         self,
@@ -75,13 +80,14 @@ class Wakes:
         projects: Iterable[UUID] = (),
         jobs: Iterable[UUID] = (),
         keys: Iterable[UUID] = (),
+        interactions: Iterable[str] = (),
     ) -> None:
         """To be called after COMMIT and never before.
 
         `queues` (queue → handler) have due jobs, `projects` have events to number, watched `jobs`
-        ended, `keys` were revoked.
+        ended, `keys` were revoked, `interactions` ended.
         """
-        ended, revoked = list(jobs), list(keys)
+        ended, revoked, over = list(jobs), list(keys), list(interactions)
         self.queues.wake(queues)
         self.sequencer.wake(map(str, projects))
         self.poll.wake((ANYTHING,))
@@ -89,10 +95,21 @@ class Wakes:
             self._ended(job)
         for key in revoked:
             self._revoked(key)
-        self._send(queues, [*(_job(job) for job in ended), *(_key(key) for key in revoked)])
+        for interaction in over:
+            self._over(interaction)
+        self._send(
+            queues,
+            [
+                *(_job(job) for job in ended),
+                *(_key(key) for key in revoked),
+                *(Hint(kind="interaction", name=interaction) for interaction in over),
+            ],
+        )
 
     def numbered(self, heads: Mapping[UUID, int]) -> None:
         """Streams of these projects have grown to these heads, and that is committed."""
+        for project, head in heads.items():
+            self._grown(project, head)
         self._send({}, [Hint(kind="stream", name=str(project), head=head) for project, head in heads.items()])
 
     def heard(self, hint: Hint) -> None:
@@ -104,12 +121,19 @@ class Wakes:
                 self._known(hint.name, self._ended)
             case "key":
                 self._known(hint.name, self._revoked)
+            case "interaction":
+                self._over(hint.name)
+            case "stream":
+                self._known(hint.name, lambda project: self._grown(project, hint.head or 0))
             case "pending":
                 self._anything()
             case "everything":
                 self._anything()
+                self._grown(None, 0)
                 for job in tuple(self._waiters):
                     self._ended(job)
+                for interaction in tuple(self._askers):
+                    self._over(interaction)
                 self._revoked(None)
 
     @asynccontextmanager
@@ -125,8 +149,28 @@ class Wakes:
             if not waiting:
                 self._waiters.pop(job_id, None)
 
+    @asynccontextmanager
+    async def wait_interaction(self, id_: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set when the question may be over; enter before it can be, and look after."""
+        event = asyncio.Event()
+        waiting = self._askers.setdefault(id_, set())
+        waiting.add(event)
+        try:
+            yield event
+        finally:
+            waiting.discard(event)
+            if not waiting:
+                self._askers.pop(id_, None)
+
     def on_key(self, callback: OnKey) -> None:
         self._on_key.append(callback)
+
+    def on_stream(self, callback: OnStream) -> None:
+        self._on_stream.append(callback)
+
+    def _grown(self, project: UUID | None, head: int) -> None:
+        for callback in self._on_stream:
+            callback(project, head)
 
     def _anything(self) -> None:
         for signal in (self.queues, self.sequencer, self.poll):
@@ -134,6 +178,10 @@ class Wakes:
 
     def _ended(self, job: UUID) -> None:
         for event in self._waiters.get(job, ()):
+            event.set()
+
+    def _over(self, interaction: str) -> None:
+        for event in self._askers.get(interaction, ()):
             event.set()
 
     def _revoked(self, key: UUID | None) -> None:

@@ -27,7 +27,10 @@ select (select count(*) from (select from outbox.pending limit 10000) p),
   (select coalesce(extract(epoch from (select outbox.clock()) - min(p.at)), 0)
     from (select at from outbox.pending order by project_id, id limit 10000) p),
   (select coalesce(extract(epoch from (select outbox.clock()) - min(since)), 0) from outbox.vacuum_pins),
-  pg_notification_queue_usage()
+  pg_notification_queue_usage(),
+  (select count(*) from (select from outbox.open_interactions limit 10000) i),
+  (select coalesce(extract(epoch from (select outbox.clock()) - min(i.created_at)), 0)
+    from (select created_at from outbox.open_interactions order by expires_at limit 10000) i)
 """
 _TABLES: LiteralString = """
 select relname, n_dead_tup from pg_stat_user_tables
@@ -63,6 +66,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     pending_oldest: float
     xmin_age: float
     notify_queue: float
+    questions: float
+    question_oldest: float
 
 
 async def read(conn: Conn) -> Measured:
@@ -87,6 +92,8 @@ async def read(conn: Conn) -> Measured:
         pending_oldest=float(single[1]),
         xmin_age=float(single[2]),
         notify_queue=float(single[3]),
+        questions=float(single[4]),
+        question_oldest=float(single[5]),
     )
 
 

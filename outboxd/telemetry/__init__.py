@@ -117,8 +117,32 @@ SEQUENCE_SECONDS = _seconds("sequence_seconds", "One numbering of committed even
 SEQUENCE_ROWS = _rows("sequence_rows", "Events numbered at once.")
 PENDING_ROWS = _gauge("pending_rows", "Committed events that have no number yet.")
 PENDING_OLDEST_SECONDS = _gauge("pending_oldest_seconds", "Age of the oldest of them.")
+STREAM_SUBSCRIBERS_REPLAYING = _gauge("stream_subscribers_replaying", "Subscribers that read from the table.")
+STREAM_LAG_EVENTS = _rows("stream_lag_events", "Events between what was sent and the head.")
+STREAM_FRAMES_TOTAL = _counter("stream_frames_total", "Events sent to subscribers.")
+STREAM_RESETS_TOTAL = _counter("stream_resets_total", "Positions that could not be served.", "reason")
+STREAM_CLOSED_TOTAL = _counter("stream_closed_total", "Streams by why they ended.", "reason")
+STREAM_GAPS_TOTAL = _counter("stream_gaps_total", "Rows that did not follow the one before; must stay 0.")
+STREAM_RING_BYTES = _gauge("stream_ring_bytes", "Newest rows of feeds, held for subscribers.")
 LISTEN_RECONNECTS_TOTAL = _counter("listen_reconnects_total", "Times LISTEN was set up again.")
 LISTEN_UP = _gauge("listen_up", "1 while hints are proven to arrive, else 0 and polling.")
+
+# Interactions -------------------------------------------------------------------------------------------
+
+INTERACTIONS_TOTAL = _counter("interactions_total", "What became of questions.", "kind", "outcome")
+INTERACTIONS_DENIED_TOTAL = _counter("interactions_denied_total", "Answers in a scope that is not theirs.")
+INTERACTIONS_WAIT_SECONDS = Histogram(
+    "outboxd_interactions_wait_seconds",
+    "From question to answer.",
+    (),
+    registry=_REGISTRY,
+    buckets=(1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 604_800),
+)
+INTERACTIONS_WAITERS = _gauge("interactions_waiters", "Requests that wait for an answer.")
+INTERACTIONS_PENDING = _gauge("interactions_pending", "Questions that wait for a person.")
+INTERACTIONS_OLDEST_PENDING_SECONDS = _gauge(
+    "interactions_oldest_pending_seconds", "Age of the oldest of them."
+)
 
 # Webhooks -----------------------------------------------------------------------------------------------
 
@@ -173,6 +197,8 @@ SHARED: frozenset[Gauge] = frozenset(
         PROVIDER_HELD,
         PENDING_ROWS,
         PENDING_OLDEST_SECONDS,
+        INTERACTIONS_PENDING,
+        INTERACTIONS_OLDEST_PENDING_SECONDS,
         ENDPOINTS,
         CHORE_LAST_SUCCESS,
         NOTIFY_QUEUE_RATIO,

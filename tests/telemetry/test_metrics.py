@@ -25,6 +25,8 @@ SPECIFIED = """
   egress_blocked_total chore_last_success chore_seconds chore_rows_total
   chore_failures_total db_pool_connections db_errors_total db_retries_total
   db_network_cuts_total notify_queue_ratio table_dead_rows schema_version
+  interactions_total interactions_denied_total interactions_wait_seconds interactions_waiters
+  interactions_pending interactions_oldest_pending_seconds
   build_info provider_calls_total provider_seconds provider_tokens_total provider_cost_micros_total
   provider_held generation_outcomes_total
 """
