@@ -7,7 +7,8 @@
     app        Python handlers of the worker processes
     sight      what the database says of jobs and workers
     story      the steps, in order; each asserts what it says
-    beginning, work, trouble   what each of them does
+    beginning, work, trouble, agent   what each of them does
+    coding   what the agent did
 
 A step that does not see what it should within 20 s ends the demo with exit 1 and what was missing.
 """
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def add(nouns: Nouns) -> None:
-    text = "what outboxd does, shown and asserted in 20 s, in a temporary directory; needs nothing"
+    text = "what outboxd does, shown and asserted in 30 s, in a temporary directory; needs nothing"
     parser = nouns.process("demo", text, demo)
     parser.add_argument("--exit", action="store_true", help="end after the last step, also on a terminal")
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TextIO
 
-from outboxd.cli.demo import beginning, events, trouble, work
+from outboxd.cli.demo import agent, beginning, events, trouble, work
 from outboxd.cli.demo.place import Place
 from outboxd.cli.demo.receiver import Call, Receiver
 from outboxd.cli.demo.stage import Stage, Step
@@ -34,6 +34,12 @@ STEPS: tuple[tuple[str, Callable[[World, Step], Awaitable[None]]], ...] = (
     ("a Python handler", work.python_calls),
     ("a worker dies", trouble.killed_worker),
     ("a job fails", trouble.failing_job),
+    ("an agent", agent.project),
+    ("its session", agent.session),
+    ("observations", agent.observations),
+    ("a summary", agent.summary),
+    ("search", agent.search),
+    ("over MCP", agent.mcp),
     ("at the end", trouble.all_quiet),
 )
 

@@ -28,6 +28,11 @@ class World:
         self.activities = 0
         """Events of the code host that were accepted."""
         self.rolled_back: UUID
+        self.agents_key = ""
+        self.agents_session = ""
+        self.agents_events: list[str] = []
+        self.agents_best = ""
+        """What was found first."""
         self._server: Server | None = None
 
     @property
