@@ -20,7 +20,13 @@ from outbox.queue_depth d join outbox.queues q on q.name = d.queue group by 1, 2
 _WORKERS: LiteralString = "select state, count(*) from outbox.live_workers group by 1"
 _STUCK: LiteralString = "select reason, count(*) from outbox.stuck_jobs group by 1"
 _HELD: LiteralString = "select held, sum(jobs) from outbox.held_jobs group by 1"
-_PROVIDERS: LiteralString = "select provider, (held_until is not null)::int from outbox.provider_health"
+# Not `provider_health`, which adds up a day of calls.
+_PROVIDERS: LiteralString = """
+select n.provider, coalesce(h.until > (select outbox.clock()), false)::int
+from (select provider from outbox.provider_holds
+  union select unnest(string_to_array(value, ',')) from outbox.settings where name = 'providers') n
+left join outbox.provider_holds h on h.provider = n.provider where n.provider <> ''
+"""
 _ENDPOINTS: LiteralString = "select state, count(*) from outbox.endpoints group by 1"
 _SINGLE: LiteralString = """
 select (select count(*) from (select from outbox.pending limit 10000) p),
