@@ -18,7 +18,7 @@ fast: ## the tests within a minute: no drill, nothing slow
 	@$(BOOT) test -m "not nightly and not drill and not slow"
 
 nightly: ## every test, at full length
-	@$(BOOT) test -m ""
+	@$(BOOT) test -n 0 -m ""
 
 release: lint types nightly proofs ## what must hold before a release
 
@@ -47,7 +47,7 @@ drill: ## the crash drill, in a private cluster
 	@$(BOOT) run outboxd drill
 
 agents: ## a thousand events of agents while workers are killed: observed once each, all metered
-	@$(BOOT) test -m nightly tests/memory/test_drill.py
+	@$(BOOT) test -n 0 -m nightly tests/memory/test_drill.py
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv dist build .bench .hypothesis .pytest_cache .mypy_cache .ruff_cache

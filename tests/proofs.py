@@ -70,6 +70,8 @@ class Proofs:
                 if number not in self.tests:
                     raise pytest.UsageError(f"{item.nodeid} proves {number}, which {LIST.name} does not have")
                 self.tests[number].append(item.nodeid)
+                # Reports carry it to whoever distributes the tests, and has collected none.
+                item.user_properties.append(("proves", number))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -81,15 +83,16 @@ class Proofs:
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if all(name != "proves" for name, _ in report.user_properties):
+            return
         worst = self.results.get(report.nodeid)
         if report.when == "call" or report.outcome != "passed":
             self.results[report.nodeid] = worst if worst == "failed" else report.outcome
 
     def pytest_sessionfinish(self) -> None:
-        proving = {test for tests in self.tests.values() for test in tests}
-        seen = {test: result for test, result in self.results.items() if test in proving}
-        if seen and self.config.pluginmanager.hasplugin("cacheprovider"):
-            self.config.cache.set(CACHE, {**self.remembered(), **seen})
+        distributed_to = hasattr(self.config, "workerinput")
+        if self.results and not distributed_to and self.config.pluginmanager.hasplugin("cacheprovider"):
+            self.config.cache.set(CACHE, {**self.remembered(), **self.results})
 
     def remembered(self) -> dict[str, str]:
         """The last result of each test, also from runs of other tests."""
