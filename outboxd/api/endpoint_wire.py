@@ -47,9 +47,9 @@ class EndpointIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     retry_schedule: Annotated[list[Seconds], Meta(min_length=1, max_length=20)] | UnsetType | None = UNSET
     max_age_seconds: Annotated[int, Meta(ge=3600, le=2_592_000)] | UnsetType | None = UNSET
     terminal_4xx: bool | UnsetType | None = msgspec.field(name="terminal4xx", default=UNSET)
-    disable_after_hours: Literal[120] | UnsetType | None = UNSET
-    format: Literal["standard"] | UnsetType | None = UNSET
-    signing: Literal["v1"] | UnsetType | None = UNSET
+    disable_after_hours: Annotated[int, Meta(ge=0, le=720)] | UnsetType | None = UNSET
+    format: Literal["standard", "ce-structured", "ce-binary"] | UnsetType | None = UNSET
+    signing: Literal["v1", "v1+v1a", "v1a"] | UnsetType | None = UNSET
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] | UnsetType | None = UNSET
     headers: dict[str, str] | UnsetType | None = UNSET
     description: Annotated[str, Meta(max_length=500)] | UnsetType | None = UNSET
@@ -73,13 +73,16 @@ _DEFAULTS: dict[str, Any] = {
     "retry_schedule": list(DEFAULT_SCHEDULE),
     "max_age_seconds": 604_800,
     "terminal_4xx": False,
+    "disable_after_hours": 120,
+    "format": "standard",
+    "signing": "v1",
     "max_body_bytes": 262_144,
     "description": None,
     "metadata": {},
 }
 _COLUMNS = (
     "uid", "url", "types", "contains", "excludes", "state", "ordering", "terminal_4xx", "max_body_bytes",
-    "description", "metadata",
+    "format", "signing", "description", "metadata",
 )  # fmt: skip
 
 
@@ -101,6 +104,8 @@ def columns(values: dict[str, Any]) -> dict[str, Any]:
         **{name: values[name] for name in _COLUMNS},
         "timeout": f"{values['timeout_ms']} milliseconds",
         "max_age": f"{values['max_age_seconds']} seconds",
+        "disable_after": f"{values['disable_after_hours']} hours",
+        "first_delay": f"{values['retry_schedule'][0]} seconds",
     }
 
 
@@ -129,7 +134,7 @@ def headers(given: EndpointIn) -> dict[str, str] | UnsetType | None:
 
 
 def _told(given: EndpointIn) -> dict[str, Any]:
-    left_out = {"project_id", "headers", "disable_after_hours", "format", "signing"}
+    left_out = {"project_id", "headers"}
     told = {
         name: value
         for name, value in msgspec.structs.asdict(given).items()
@@ -152,8 +157,6 @@ def _wrong(values: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     for n, pattern in enumerate(values["types"]):
         if not _PATTERN.fullmatch(pattern):
             yield ("types", str(n)), "a type, a prefix ending in .*, or *"
-    if values["retry_schedule"][0] != 0:
-        yield ("retrySchedule", "0"), "the first attempt is made at once: 0"
     if values["burst"] is not None and values["rate_per_second"] is None:
         yield ("burst",), "only with ratePerSecond"
 

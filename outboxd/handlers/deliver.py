@@ -97,12 +97,12 @@ class Deliver:
         except (Unreachable, Blocked) as failed:
             verdict = verdicts.of_failure(failed)
             facts = Facts(duration_ms=round((time.monotonic() - sent) * 1000))
-            return _ended(target, verdict, facts, failed.detail, run)
+            return _ended(target, event, verdict, facts, failed.detail, run)
         verdict = verdicts.of_answer(
             answer.status, answer.headers, now=target.now, terminal_4xx=target.terminal_4xx
         )
         told = f"the target answered {answer.status}"
-        return _ended(target, verdict, self._facts(answer, own.values()), told, run)
+        return _ended(target, event, verdict, self._facts(answer, own.values()), told, run)
 
     def _request(self, target: Target, event: UUID, attempt: int, own: dict[str, str]) -> Request:
         keys = [signing.parse(each) for each in deliveries.secrets_of(target, self._keys)]
@@ -137,7 +137,7 @@ def _put_off(target: Target) -> Ended | Snooze:
     return Snooze(_HELD, "endpoint", write=lambda conn: deliveries.hold(conn, target.id))
 
 
-def _ended(target: Target, verdict: Verdict, facts: Facts, told: str, run: Run) -> Ended:
+def _ended(target: Target, event: UUID, verdict: Verdict, facts: Facts, told: str, run: Run) -> Ended:
     telemetry.DELIVERIES_TOTAL.labels(verdict.class_).inc()
     telemetry.DELIVERY_SECONDS.labels(verdict.class_).observe(facts.duration_ms / 1000)
     if verdict.disabled or verdict.closed:
@@ -156,19 +156,23 @@ def _ended(target: Target, verdict: Verdict, facts: Facts, told: str, run: Run) 
         final=verdict.final,
         # What the target asks for, but never sooner than by the schedule.
         retry_in=None if asked is None else max(asked, target.wait),
-        write=_write(target, verdict, facts.status),
+        write=_write(target, event, verdict, facts.status),
     )
 
 
-def _write(target: Target, verdict: Verdict, status: int | None) -> Write | None:
+def _write(target: Target, event: UUID, verdict: Verdict, status: int | None) -> Write | None:
     """What the endpoint remembers. Nothing if it does already, so healthy endpoints write nothing."""
-    news = verdict.class_ if verdict.noted and verdict.class_ != target.last_class else None
-    if news is None and verdict.closed is None and verdict.disabled is None:
+    news = verdict.noted and (verdict.class_ != target.last_class or (verdict.ok and target.failing))
+    if not news and not verdict.failure and verdict.closed is None and verdict.disabled is None:
         return None
     note = Note(
-        class_=news, status=status, success=verdict.ok, closed=verdict.closed, disabled=verdict.disabled
+        class_=verdict.class_ if verdict.noted else None,
+        status=status,
+        result="success" if verdict.ok else "failure" if verdict.failure else None,
+        closed=verdict.closed,
+        disabled=verdict.disabled,
     )
-    return lambda conn: deliveries.note(conn, target.id, note)
+    return lambda conn: deliveries.note(conn, target.id, event, note)
 
 
 def _header(text: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -21,7 +21,8 @@ Conn = AsyncConnection[dict[str, Any]]
 # without statistics would read all of the project's feed.
 READ = b"""
 select e.id, e.url, e.state, coalesce(e.disabled_at <= t.now - interval '7 days', false) as given_up,
-  e.timeout, e.terminal_4xx, e.max_body_bytes, e.headers as sealed_headers, e.last_class, p.egress as trusted,
+  e.timeout, e.terminal_4xx, e.max_body_bytes, e.headers as sealed_headers, e.last_class,
+  e.consecutive_failures > 0 or q.probing as failing, p.egress as trusted,
   outbox.backoff(%(attempt)s, q.backoff, random()) as wait, t.now,
   array(select s.sealed from outbox.endpoint_secrets s
     where s.endpoint_id = e.id and s.kind = 'hmac' and (s.expires_at is null or s.expires_at > t.now)
@@ -38,7 +39,7 @@ left join lateral (select v.* from outbox.events v
   where v.id = %(event)s and v.project_id = e.project_id and v.expunged_at is null) v on true
 where q.name = %(queue)s
 """
-_NOTE = b"select outbox.note_delivery(%s, %s, %s, %s, %s, %s)"
+_NOTE = b"select outbox.note_delivery(%s, %s, %s, %s, %s, %s, %s)"
 _HOLD = b"select outbox.hold_endpoint(%s)"
 
 
@@ -58,6 +59,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Those in force, newest first."""
     last_class: str | None
     """How the last attempt ended that was worth remembering."""
+    failing: bool
+    """The last attempts failed, or it is being tried: a success is news."""
     trusted: bool
     """May the project call what the deployment allows besides the public network?"""
     wait: timedelta
@@ -80,7 +83,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     class_: str | None = None
     """None: it says nothing about the endpoint."""
     status: int | None = None
-    success: bool = False
+    result: Literal["success", "failure"] | None = None
+    """None: neither begins, goes on with nor ends a row of failures."""
     closed: timedelta | None = None
     """How long the endpoint's queue rests."""
     disabled: str | None = None
@@ -93,10 +97,10 @@ async def read(conn: Conn, queue: str, event: UUID | None, attempt: int) -> Targ
     return await rows.maybe(cur, Target)
 
 
-async def note(conn: Conn, endpoint: UUID, given: Note) -> None:
+async def note(conn: Conn, endpoint: UUID, event: UUID, given: Note) -> None:
     """Writes what is new of it; in the transaction that settles the attempt."""
-    values = (given.class_, given.status, given.success, given.closed, given.disabled)
-    await conn.execute(_NOTE, (endpoint, *values))
+    values = (given.class_, given.status, given.result, given.closed, given.disabled)
+    await conn.execute(_NOTE, (endpoint, event, *values))
 
 
 async def hold(conn: Conn, endpoint: UUID) -> None:

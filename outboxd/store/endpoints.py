@@ -26,16 +26,19 @@ select e.id, e.team_id, e.project_id, e.uid, e.url, e.types, e.contains, e.exclu
   e.disabled_reason, e.ordering, q.on_dead, coalesce(q.concurrency, 8) as concurrency,
   q.rate_per_second::float8 as rate_per_second, q.rate_burst as burst,
   (extract(epoch from e.timeout) * 1000)::int as timeout_ms,
-  case when q.attempts = 1 then array[0] else array[0] || array(
+  extract(epoch from e.first_delay)::int || case when q.attempts = 1 then '{}' else array(
     select (s::numeric / 1000)::int from jsonb_array_elements_text(q.backoff -> 'scheduleMs') s)
     end as retry_schedule,
-  extract(epoch from e.max_age)::int as max_age_seconds, e.terminal_4xx, 120 as disable_after_hours,
-  'standard' as format, e.max_body_bytes, 'v1' as signing, e.headers as sealed_headers, e.description,
+  extract(epoch from e.max_age)::int as max_age_seconds, e.terminal_4xx,
+  (extract(epoch from e.disable_after) / 3600)::int as disable_after_hours,
+  e.format, e.max_body_bytes, e.signing, e.headers as sealed_headers, e.description,
   e.metadata, outbox.ms(e.created_at) as created_at_epoch, outbox.ms(e.updated_at) as updated_at_epoch,
   e.revision,
   jsonb_build_object('state',
-    case when e.state <> 'disabled' and q.closed_until > outbox.clock() then 'closed' else e.state end,
-    'closedUntilEpoch', outbox.ms(q.closed_until), 'lastClass', e.last_class, 'lastStatus', e.last_status,
+    case when e.state = 'disabled' then e.state when q.closed_until > outbox.clock() then 'closed'
+      when q.probing then 'half_open' else e.state end,
+    'closedUntilEpoch', outbox.ms(q.closed_until), 'consecutiveFailures', e.consecutive_failures,
+    'firstFailureAtEpoch', outbox.ms(e.first_failure_at), 'lastClass', e.last_class, 'lastStatus', e.last_status,
     'lastSuccessAtEpoch', outbox.ms(e.last_success_at), 'lastFailureAtEpoch', outbox.ms(e.last_failure_at),
     'queued', w.queued, 'oldestQueuedAtEpoch', outbox.ms(w.oldest)) as health
 from outbox.endpoints e

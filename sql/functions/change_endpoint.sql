@@ -10,7 +10,6 @@ language plpgsql
 as $$
 declare
   v_caller outbox.caller := outbox.admit(p_caller);
-  v_now timestamptz := outbox.clock();
   v_old outbox.endpoints;
   v_new outbox.endpoints;
 begin
@@ -19,20 +18,19 @@ begin
     perform outbox.refuse(404, 'Endpoint not found');
   end if;
   v_new := jsonb_populate_record(v_old, p_fields);
+  perform outbox.endpoint_queue(v_old.queue_id, p_queue);
+  if v_new.state = 'disabled' then
+    perform outbox.disable_endpoint(p_id, 'operator');
+  else
+    perform outbox.enable_endpoint(p_id);
+  end if;
   update outbox.endpoints e set uid = v_new.uid, url = v_new.url, types = v_new.types, contains = v_new.contains,
     excludes = v_new.excludes, state = v_new.state, ordering = v_new.ordering, timeout = v_new.timeout,
     max_age = v_new.max_age, terminal_4xx = v_new.terminal_4xx, max_body_bytes = v_new.max_body_bytes,
-    headers = p_headers, description = v_new.description, metadata = v_new.metadata, updated_at = v_now,
-    disabled_reason = case when v_new.state = 'disabled' then coalesce(v_old.disabled_reason, 'operator') end,
-    disabled_at = case when v_new.state = 'disabled' then coalesce(v_old.disabled_at, v_now) end,
+    format = v_new.format, signing = v_new.signing, disable_after = v_new.disable_after,
+    first_delay = v_new.first_delay, headers = p_headers, description = v_new.description, metadata = v_new.metadata, updated_at = outbox.clock(),
     revision = v_old.revision + 1
   where e.id = p_id;
-  perform outbox.endpoint_queue(v_old.queue_id, p_queue);
-  if v_new.state = 'disabled' then
-    perform outbox.hold_endpoint(p_id);
-  elsif v_old.state = 'disabled' then
-    update outbox.queues q set closed_until = null, closed_reason = null where q.id = v_old.queue_id;
-  end if;
   perform outbox.wake_queues(array[v_old.queue_id]);
   perform outbox.audit(v_caller, 'endpoint.updated', 'endpoint', p_id::text, v_old.team_id, v_old.project_id,
     jsonb_build_object('revision', v_old.revision + 1, 'state', v_new.state));

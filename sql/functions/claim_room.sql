@@ -2,7 +2,8 @@
 --
 -- Pauses, closings and limits are read here, so they hold from their commit on. An exact limit is counted from
 -- the queue's open ids under its locked gate, in the statement after the lock; a gate that somebody else holds
--- drops its queue from this claim. Room: lease size, concurrency, concurrency per worker, tokens.
+-- drops its queue from this claim. Room: lease size, concurrency (one, while its target is being tried), concurrency
+-- per worker, tokens.
 
 create or replace function outbox.claim_room(p_worker outbox.workers, p_spots outbox.spot[], p_now timestamptz)
 returns outbox.spot[]
@@ -19,7 +20,7 @@ begin
   with room as materialized (
     select q.id, outbox.paused_shares(q.id, p_now) as paused, least(q.lease_size,
       -- `case`, because the sum is taken even where what it is taken from is null; and dead leases add up.
-      case when q.concurrency is not null then q.concurrency - (
+      case when q.concurrency is not null then case when q.probing then 1 else q.concurrency end - (
         select coalesce(sum(cardinality(l.job_ids)), 0) from outbox.leases l where l.queue_id = q.id) end,
       case when q.per_worker is not null then q.per_worker - (
         select coalesce(sum(cardinality(l.job_ids)), 0) from outbox.leases l

@@ -31,6 +31,10 @@ begin
   cross join lateral (select j.team_id, j.project_id from outbox.jobs j where j.id = i.job_id offset 0) j
   where i.state = 'failed';
 
+  if exists (select from unnest(p_items) i where i.state = 'failed') then
+    perform outbox.tell_dead(p_items);
+  end if;
+
   v_ended := array(select i.job_id from unnest(p_items) i where i.state <> 'queued');
   if cardinality(v_ended) > 0 then
     perform outbox.clear_job(v_ended);

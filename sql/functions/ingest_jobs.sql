@@ -28,11 +28,9 @@ begin
       from outbox.ingest_routes(p.id, p.team_id, r.type, r.payload) t
       where t.enabled
       union all
-      select e.queue_id, null, null, null, e.timeout, e.max_age, e.ordering, null
+      select e.queue_id, nullif(e.first_delay * (0.8 + 0.4 * random()), '0'), null, null, e.timeout, e.max_age, e.ordering, null
       from outbox.endpoints e
-      where e.project_id = p.id and e.state <> 'disabled' and e.types && outbox.candidates(r.type)
-        and (e.contains is null or r.payload @> e.contains)
-        and (e.excludes is null or not r.payload @> e.excludes)
+      where e.project_id = p.id and e.state <> 'disabled' and outbox.wants(e, r.type, r.payload, r.adapter)
       union all
       select q.id, null, null, outbox.setting('generation_attempts', '8')::int, null, null, 'key',
         p_sessions[r.ord + 1]

@@ -15,7 +15,7 @@ begin
   where l.id = any (array(select i.lane from unnest(p_items) i where i.lane < 0))
   order by l.queue_id, l.project_id, l.key for update;
   for v_lane in
-    select l.id, l.queue_id, l.project_id, l.key, i.job_id, i.state, i.due_at, i.held, q.on_dead, q.name
+    select l.id, l.queue_id, l.project_id, l.key, i.job_id, i.state, i.due_at, i.held, q.on_dead
     from unnest(p_items) i
     cross join lateral (select k.* from outbox.lanes k where k.id = i.lane offset 0) l
     join outbox.queues q on q.id = l.queue_id
@@ -31,8 +31,7 @@ begin
     elsif v_lane.state = 'failed' and v_lane.on_dead = 'block' then
       update outbox.lanes l set blocked_by = v_lane.job_id, lease_id = null, job_id = null, held = null
       where l.id = v_lane.id;
-      perform outbox.announce(v_lane.project_id, 'lane.blocked', jsonb_build_object(
-        'queue', v_lane.name, 'orderingKey', v_lane.key, 'jobId', v_lane.job_id));
+      perform outbox.tell_blocked(v_lane.queue_id, v_lane.project_id, v_lane.key, v_lane.job_id);
     else
       perform outbox.advance_lane(v_lane.id);
     end if;

@@ -11,7 +11,7 @@ as $$
 declare
   v_caller outbox.caller := outbox.admit(p_caller);
   v_now timestamptz := outbox.clock();
-  v_usual constant jsonb := '{"format": "standard", "signing": "v1", "disable_after": "120 h",
+  v_usual constant jsonb := '{"format": "standard", "signing": "v1", "disable_after": "120 h", "first_delay": "0",
     "consecutive_failures": 0, "trips": 0}';
   v_project outbox.projects := outbox.caller_project(v_caller, p_project);
   v_new outbox.endpoints := jsonb_populate_record(null::outbox.endpoints, v_usual || p_fields);

@@ -92,3 +92,7 @@ create table outbox.outboxevent (
   refused_reason text
 );
 create index outboxevent_open on outbox.outboxevent (n) where refused_at is null;
+
+-- The first entry of an endpoint's schedule: how long an event waits before its first attempt.
+alter table outbox.endpoints add column first_delay interval not null default '0'
+  check (first_delay between '0' and '24 h');

@@ -325,7 +325,7 @@ async def test_a_rest_is_never_cut_short_by_a_later_answer(post: Desk, target: T
     endpoint = await post.endpoint(target.url)
     for seconds in (300, 60):
         await post.do(
-            "select outbox.note_delivery(%s, 'throttled', 429, false, make_interval(secs => %s), null)",
+            "select outbox.note_delivery(%s, null, 'throttled', 429, null, make_interval(secs => %s), null)",
             *(endpoint, seconds),
         )
 

@@ -287,7 +287,9 @@ async def test_a_healthy_endpoint_is_written_once(post: Desk, target: Target) ->
     assert first == await post.health(endpoint)
 
 
-async def test_an_endpoint_remembers_when_its_answers_changed(post: Desk, target: Target) -> None:
+async def test_an_endpoint_remembers_each_failure_and_the_success_that_ends_them(
+    post: Desk, target: Target
+) -> None:
     target.answers = [says(500), says(503), says(204)]
     endpoint = await post.endpoint(target.url)
     seen = []
@@ -296,7 +298,7 @@ async def test_an_endpoint_remembers_when_its_answers_changed(post: Desk, target
             await post.crew.attempt(await post.delivery())
             seen.append(await post.health(endpoint))
 
-    assert [("server_error", 500), ("server_error", 500), ("ok", 204)] == [
+    assert [("server_error", 500), ("server_error", 503), ("ok", 204)] == [
         (each["last_class"], each["last_status"]) for each in seen
     ]
     assert seen[0]["last_success_at"] is None

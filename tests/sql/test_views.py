@@ -257,7 +257,7 @@ async def test_endpoint_health(engine: Engine, clock: Clock) -> None:
     await engine.rows(
         "insert into outbox.endpoints (id, team_id, project_id, queue_id, url, last_class, created_at,"
         " updated_at) select %s, %s, %s, id, 'https://user:pass@hooks.example.org:8443/x?y', 'timeout',"
-        " now(), now() from outbox.queues returning id",
+        " now(), now() from outbox.queues where name = 'endpoint:x' returning id",
         job,
         engine.team,
         engine.project,
