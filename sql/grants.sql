@@ -37,6 +37,10 @@ grant execute on function outbox.publish, outbox.publish_many, outbox.enqueue, o
 grant execute on function outbox.ask, outbox.answer, outbox.use_suggestion, outbox.withdraw, outbox.expire_interactions
   to outbox_producer, outbox_operator;
 
+-- Where a feed stands, for whoever reads state and follows from there.
+grant execute on function outbox.position to outbox_producer, outbox_reader, outbox_operator;
+grant execute on function outbox.reset_stream to outbox_operator;
+
 -- Workers that pull over SQL.
 grant execute on function outbox.enlist, outbox.beat, outbox.poll, outbox.look, outbox.claim, outbox.settle,
   outbox.extend, outbox.release, outbox.report, outbox.payload, outbox.retire
@@ -45,7 +49,8 @@ grant execute on function outbox.enlist, outbox.beat, outbox.poll, outbox.look, 
 -- Operators.
 grant execute on function outbox.cancel, outbox.retry, outbox.snooze, outbox.redrive, outbox.cancel_many, outbox.purge,
   outbox.unhold, outbox.pause, outbox.resume, outbox.configure_queue, outbox.weigh, outbox.add_route,
-  outbox.change_route, outbox.remove_route, outbox.add_handler, outbox.remove_handler, outbox.resume_provider
+  outbox.change_route, outbox.remove_route, outbox.add_handler, outbox.remove_handler, outbox.resume_provider,
+  outbox.recover
   to outbox_operator;
 
 -- Readers; a function that a view calls runs as whoever asks the view.

@@ -271,6 +271,14 @@ create table outbox.dead_letters (
   constraint dead_letters_pkey PRIMARY KEY (job_id)
 );
 
+create table outbox.endpoint_ends (
+  queue_id integer not null,
+  endpoint_id uuid not null,
+  ended_at timestamp with time zone not null,
+  constraint endpoint_ends_pkey PRIMARY KEY (queue_id),
+  constraint endpoint_ends_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES outbox.queues(id)
+);
+
 create table outbox.endpoint_secrets (
   id uuid not null,
   endpoint_id uuid not null,
@@ -1018,6 +1026,7 @@ CREATE INDEX interactions_expiry ON outbox.interactions USING btree (expires_at)
 CREATE INDEX interactions_pending ON outbox.interactions USING btree (project_id, connection_id, created_at) WHERE (state = 'pending'::text);
 CREATE INDEX interactions_project ON outbox.interactions USING btree (project_id, created_at, id);
 CREATE INDEX job_keys_job ON outbox.job_keys USING btree (job_id);
+CREATE INDEX jobs_deliveries ON ONLY outbox.jobs USING btree (queue_id, id) WHERE ((event_id IS NOT NULL) AND (deadline IS NOT NULL));
 CREATE INDEX jobs_event ON ONLY outbox.jobs USING btree (event_id) WHERE (event_id IS NOT NULL);
 CREATE INDEX jobs_project ON ONLY outbox.jobs USING btree (project_id, id);
 CREATE INDEX jobs_session ON ONLY outbox.jobs USING btree (session_id) WHERE (session_id IS NOT NULL);
@@ -1118,6 +1127,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.check_job(p_job outbox.jobs, p_options jsonb, p_now timestamp with time zone) returns void volatile
 -- function outbox.check_new_key(p_caller outbox.caller, p_team uuid, p_project uuid, p_scopes text[], p_name text, p_expires_at timestamp with time zone, p_now timestamp with time zone) returns void stable
 -- function outbox.check_project_settings(p_settings jsonb) returns void stable
+-- function outbox.check_recovery(p_endpoint outbox.endpoints, p_since timestamp with time zone, p_until timestamp with time zone, p_only text, p_types text[], p_rate numeric) returns void volatile
 -- function outbox.check_route(p_route outbox.routes) returns void volatile
 -- function outbox.check_setting_names(p_settings jsonb) returns void immutable
 -- function outbox.check_settings(p_settings jsonb) returns void volatile
@@ -1143,16 +1153,19 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.conclude(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.configure_queue(p_caller outbox.caller, p_queue text, p_settings jsonb) returns outbox.queues volatile security definer
 -- function outbox.continue_purge(p_project uuid, p_limit integer DEFAULT 5000) returns outbox.purges volatile
+-- function outbox.count_owed(p_endpoint outbox.endpoints, p_range int8range, p_only text, p_types text[]) returns TABLE(matched integer, exact boolean, oldest timestamp with time zone, newest timestamp with time zone) stable
 -- function outbox.dead_leases(p_limit integer) returns uuid[] volatile
 -- function outbox.decide(p_items outbox.settling[], p_now timestamp with time zone) returns outbox.settling[] volatile
 -- function outbox.delete_memory(p_caller outbox.caller, p_memory uuid, p_expunge boolean DEFAULT false) returns integer volatile
 -- function outbox.delete_session(p_caller outbox.caller, p_session uuid, p_limit integer DEFAULT 5000) returns boolean volatile
+-- function outbox.delivered(p_event uuid, p_received timestamp with time zone, p_queue integer, p_only text) returns boolean stable
 -- function outbox.deny_interaction(p_caller outbox.caller, p_id text, p_project uuid, p_connection text, p_actor text DEFAULT NULL::text) returns void volatile
 -- function outbox.disable_endpoint(p_endpoint uuid, p_trigger text, p_class text DEFAULT NULL::text, p_status integer DEFAULT NULL::integer, p_quiet boolean DEFAULT false) returns boolean volatile
 -- function outbox.drop_observations(p_project uuid, p_observations uuid[]) returns integer volatile
 -- function outbox.due_queues(p_worker uuid, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.effective_scopes(p_scopes text[]) returns text[] immutable
 -- function outbox.enable_endpoint(p_endpoint uuid) returns boolean volatile
+-- function outbox.end_deliveries(p_limit integer) returns integer volatile
 -- function outbox.end_each(p_jobs uuid[], p_now timestamp with time zone) returns integer volatile
 -- function outbox.end_idle_sessions(p_limit integer DEFAULT 500, p_after uuid DEFAULT NULL::uuid, p_upto uuid DEFAULT NULL::uuid) returns TABLE(session_id uuid, project_id uuid, job_id uuid) volatile
 -- function outbox.end_jobs(p_caller outbox.caller, p_items outbox.settling[], p_outcome text, p_reason text, p_now timestamp with time zone) returns void volatile
@@ -1166,6 +1179,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.expunge_event(p_caller outbox.caller, p_event uuid, p_keep boolean DEFAULT false) returns TABLE(observations integer, jobs integer) volatile
 -- function outbox.expunge_events(p_caller outbox.caller, p_project uuid, p_events uuid[]) returns TABLE(events integer, jobs integer) volatile
 -- function outbox.extend(p_worker uuid, p_lease uuid, p_for interval, p_jobs uuid[] DEFAULT NULL::uuid[]) returns timestamp with time zone volatile security definer
+-- function outbox.feed_before(p_project uuid, p_at timestamp with time zone) returns bigint stable
 -- function outbox.fence(p_worker uuid, p_lease uuid, p_job uuid) returns boolean volatile security definer
 -- function outbox.fence_dead() returns void volatile
 -- function outbox.fill_session(p_caller outbox.caller, p_old outbox.sessions, p_given outbox.sessions, p_reopen boolean) returns void volatile
@@ -1178,6 +1192,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.find_route(p_caller outbox.caller, p_route uuid) returns outbox.routes volatile
 -- function outbox.fingerprint(p_type text, p_subject text, p_payload jsonb) returns bytea immutable
 -- function outbox.forget(p_caller outbox.caller, p_project uuid, p_filter jsonb, p_expunge boolean DEFAULT false, p_dry_run boolean DEFAULT false, p_limit integer DEFAULT 1000) returns TABLE(matched integer, deleted integer, expunged_events integer, sample uuid[]) volatile
+-- function outbox.forget_endpoint(p_end outbox.endpoint_ends, p_now timestamp with time zone) returns void volatile
 -- function outbox.gather(p_batch outbox.unplaced, p_last bigint) returns integer volatile
 -- function outbox.gathered_of(p_project outbox.projects, p_batch outbox.unplaced, p_last bigint, p_now timestamp with time zone) returns outbox.gathered[] volatile
 -- function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamp with time zone, p_whoever boolean) returns TABLE(foreign_rows integer, foreign_ids jsonb, events integer, allowed integer, key_id uuid, session_id uuid, platform text, seen jsonb) stable
@@ -1221,6 +1236,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.like_of(p_globs jsonb) returns text[] immutable
 -- function outbox.live_worker(p_worker uuid) returns outbox.workers stable
 -- function outbox.living_sources(p_job outbox.jobs, p_events uuid[]) returns uuid[] stable
+-- function outbox.lock_endpoint(p_caller outbox.caller, p_id uuid) returns outbox.endpoints volatile
 -- function outbox.lock_job(p_job outbox.jobs, p_open boolean DEFAULT false) returns record volatile
 -- function outbox.lock_lanes(p_jobs uuid[]) returns bigint[] volatile
 -- function outbox.lock_memory(p_project uuid) returns void volatile
@@ -1228,6 +1244,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.look(p_worker uuid, p_queue text DEFAULT NULL::text, p_after outbox.spot DEFAULT NULL::outbox.spot, p_limit integer DEFAULT 200) returns SETOF outbox.spot volatile security definer
 -- function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit integer, p_now timestamp with time zone) returns SETOF outbox.spot volatile
 -- function outbox.lost_before(p_job uuid, p_no integer) returns boolean stable
+-- function outbox.make_deliveries(p_endpoint outbox.endpoints, p_events uuid[], p_priority integer, p_from timestamp with time zone, p_rate numeric) returns uuid[] volatile
 -- function outbox.make_partitions(p_ahead integer DEFAULT 3) returns integer volatile
 -- function outbox.make_project(p_caller outbox.caller, p_team uuid, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb, p_settings jsonb DEFAULT '{}'::jsonb) returns uuid volatile
 -- function outbox.make_team(p_caller outbox.caller, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb) returns uuid volatile
@@ -1271,6 +1288,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.open_queue(p_name text, p_handler text DEFAULT NULL::text, p_team uuid DEFAULT NULL::uuid) returns integer volatile
 -- function outbox.open_stream(p_project uuid) returns void volatile
 -- function outbox.outlived(p_limit integer, p_now timestamp with time zone) returns uuid[] volatile
+-- function outbox.owed_events(p_endpoint outbox.endpoints, p_after bigint, p_upto bigint, p_only text, p_types text[] DEFAULT NULL::text[]) returns TABLE(event_id uuid, seq bigint, sequenced_at timestamp with time zone) stable
 -- function outbox.own_spots(p_worker uuid, p_limit integer) returns outbox.spot[] volatile
 -- function outbox.partitions_end(p_parent text) returns timestamp with time zone stable
 -- function outbox.path_words(p_paths text[]) returns text immutable
@@ -1309,6 +1327,9 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.record_observations(p_job uuid, p_items jsonb, p_dedupe boolean) returns TABLE(index integer, observation_id uuid, fresh boolean) volatile
 -- function outbox.record_summary(p_job uuid, p_content text, p_metadata jsonb, p_read_at timestamp with time zone) returns TABLE(observation_id uuid, revision integer, fresh boolean) volatile
+-- function outbox.recover(p_caller outbox.caller, p_endpoint uuid, p_since timestamp with time zone, p_until timestamp with time zone DEFAULT NULL::timestamp with time zone, p_only text DEFAULT 'undelivered'::text, p_types text[] DEFAULT NULL::text[], p_rate numeric DEFAULT 10, p_dry_run boolean DEFAULT false) returns TABLE(job_id uuid, matched integer, exact boolean, oldest timestamp with time zone, newest timestamp with time zone) volatile security definer
+-- function outbox.recover_step(p_job uuid, p_endpoint uuid, p_events uuid[], p_step jsonb) returns integer volatile
+-- function outbox.redeliver(p_caller outbox.caller, p_endpoint uuid, p_job uuid) returns TABLE(job_id uuid, made boolean) volatile
 -- function outbox.redrive(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_rate numeric DEFAULT 10, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
 -- function outbox.redrive_jobs(p_caller outbox.caller, p_jobs uuid[], p_states text[], p_rate numeric, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.refuse(p_status integer, p_detail text, p_code text DEFAULT NULL::text) returns void volatile
@@ -1335,6 +1356,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.retry(p_caller outbox.caller, p_job uuid, p_reason text DEFAULT NULL::text) returns TABLE(before text, after text, series integer) volatile security definer
 -- function outbox.retry_cancelled(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.retry_failed(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
+-- function outbox.revive_endpoint(p_endpoint outbox.endpoints) returns boolean volatile
 -- function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
 -- function outbox.roll_up_usage(p_kept interval, p_limit integer) returns integer volatile
 -- function outbox.rotate_key(p_caller outbox.caller, p_key uuid, p_hash bytea, p_prefix text, p_overlap interval DEFAULT '1 day'::interval) returns outbox.keys volatile
@@ -1381,6 +1403,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.stagger(p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns outbox.settling[] volatile
 -- function outbox.start_session(p_caller outbox.caller, p_project uuid, p_external text DEFAULT NULL::text, p_content text DEFAULT NULL::text, p_agent text DEFAULT NULL::text, p_agent_type text DEFAULT NULL::text, p_platform text DEFAULT NULL::text, p_metadata jsonb DEFAULT '{}'::jsonb, p_reopen boolean DEFAULT false) returns TABLE(session_id uuid, made boolean) volatile
 -- function outbox.summary_job(p_caller outbox.caller, p_session outbox.sessions, p_project outbox.projects, p_moved boolean) returns uuid volatile
+-- function outbox.switch_endpoint(p_caller outbox.caller, p_id uuid, p_on boolean) returns void volatile
 -- function outbox.take_dead(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
 -- function outbox.take_jobs(p_jobs uuid[], p_states text[]) returns outbox.settling[] volatile
 -- function outbox.take_lock(p_worker uuid) returns text volatile

@@ -96,3 +96,19 @@ create index outboxevent_open on outbox.outboxevent (n) where refused_at is null
 -- The first entry of an endpoint's schedule: how long an event waits before its first attempt.
 alter table outbox.endpoints add column first_delay interval not null default '0'
   check (first_delay between '0' and '24 h');
+
+-- Deliveries of an endpoint, newest first. They all have a deadline; what routes make has none unless it is put off,
+-- so the jobs of others are not in it.
+create index jobs_deliveries on outbox.jobs (queue_id, id) where event_id is not null and deadline is not null;
+
+-- Queues of endpoints that were deleted: what waits there is ended in batches.
+create table outbox.endpoint_ends (
+  queue_id int primary key references outbox.queues,
+  endpoint_id uuid not null,
+  ended_at timestamptz not null
+);
+
+-- A step of a recovery is short, and one that was lost may be gone on with soon.
+insert into outbox.queues (name, handler, class, timeout, lease_size, attempts, backoff, created_at)
+values ('recover', 'recover', 'recover', '5 min', 5, 100, '{"baseMs": 1000, "capMs": 60000}', clock_timestamp())
+on conflict (name) do nothing;

@@ -1,0 +1,15 @@
+-- outbox.lock_endpoint(caller, id) -> the endpoint, which nobody else changes now; foreign or unknown: OX404
+
+create or replace function outbox.lock_endpoint(p_caller outbox.caller, p_id uuid) returns outbox.endpoints
+language plpgsql
+as $$
+declare
+  v_endpoint outbox.endpoints;
+begin
+  select * into v_endpoint from outbox.endpoints e where e.id = p_id for update;
+  if v_endpoint.id is null or not outbox.sees(p_caller, v_endpoint.team_id, v_endpoint.project_id) then
+    perform outbox.refuse(404, 'Endpoint not found');
+  end if;
+  return v_endpoint;
+end
+$$;
