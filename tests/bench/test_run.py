@@ -51,6 +51,21 @@ async def test_a_small_run_measures_and_leaves_nothing_behind(durable: str) -> N
     assert left(durable) == []
 
 
+async def test_what_agents_do_is_observed_and_found_in_a_small_run(durable: str) -> None:
+    size = msgspec.structs.replace(TINY, observed=100, memories=500, asked=5)
+    asked = Asked(
+        server=durable, on_server=True, rounds=1, only=("observe", "search"), peers=False, size=size
+    )
+    done = await command.run(asked, lambda _: None)
+    found = {each["measure"]: each["median"] for each in msgspec.json.decode(done.document)["results"]}
+    assert found["observed per-event"] > 0
+    assert found["observed debounce"] > 0
+    assert 1 / 8 <= found["calls an event, per-event"] <= 1
+    assert found["calls an event, debounce"] < 1 / 8
+    assert 0 < found["search p50"] <= found["search p99"]
+    assert 0 < found["context newest p50"]
+
+
 async def test_a_peer_that_is_not_installed_is_told_with_its_reason(durable: str) -> None:
     if importlib.util.find_spec("pgqueuer") is not None:
         pytest.skip("pgqueuer is installed here")
