@@ -20,11 +20,13 @@ from outboxd.api.keyring import KeyRing
 from outboxd.api.limits import Quota, Quotas, Rates
 from outboxd.api.privacy import Privacy
 from outboxd.api.routes import ROUTES
+from outboxd.api.standing import Standing
 from outboxd.api.waits import Waits
 from outboxd.config import Config
 from outboxd.db.pool import Database
 from outboxd.egress import Egress
 from outboxd.handlers.memory import redaction
+from outboxd.loops.hub.hub import Hub
 from outboxd.loops.ingest import Ingest
 from outboxd.loops.requests import Requests
 from outboxd.loops.wakes import Wakes
@@ -62,11 +64,14 @@ def build(
         quotas=Quota(db, requests, config.monthly_request_cap),
         lanes=Lanes(db),
         privacy=Privacy(db, redaction.read(config.redact_file)),
+        hub=Hub(db, wakes),
+        standing=Standing(db),
         flows=Flows(readiness, config.streams, config.streams_per_key),
         started=time.monotonic(),
         refresh=refresh,
     )
     wakes.on_key(api.keys.drop)
+    wakes.on_key(api.standing.revoked)
     return _layered(api)
 
 

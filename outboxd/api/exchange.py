@@ -1,7 +1,7 @@
 """One request on its way through the layers, and the reply that goes back."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -17,20 +17,25 @@ from outboxd.api.waits import Waits
 from outboxd.config import Config
 from outboxd.db.pool import Database
 from outboxd.egress import Egress
+from outboxd.loops.hub.hub import Hub
 from outboxd.loops.ingest import Ingest
 from outboxd.loops.requests import Requests
 from outboxd.loops.wakes import Wakes
 from outboxd.model import Caller
 from outboxd.store.keys import Found
+from outboxd.store.stream_tokens import Token
 
 if TYPE_CHECKING:
     from outboxd.api.answers import Answers
     from outboxd.api.flows import Flows
     from outboxd.api.info import Lanes
     from outboxd.api.limits import Quota
+    from outboxd.api.standing import Standing
 
 Header = tuple[bytes, bytes]
 
+ABORT = "outboxd.abort"
+"""In the scope: what ends the connection at once, unsent bytes and all."""
 _ENCODER = msgspec.json.Encoder()
 _JSON: tuple[Header, ...] = ((b"content-type", b"application/json; charset=utf-8"),)
 _NO_KEY = Caller(actor="nobody")
@@ -73,6 +78,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     quotas: "Quota"
     lanes: "Lanes"
     flows: "Flows"
+    hub: Hub
+    standing: "Standing"
     started: float
     """`time.monotonic()` at the start."""
     refresh: Refresh
@@ -88,9 +95,11 @@ class Reply(msgspec.Struct, frozen=True):
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """A reply that goes on until `chunks` end; `flows` sends it."""
 
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
     headers: tuple[Header, ...]
     status: int = 200
+    farewell: Callable[[], object] | None = None
+    """Called when the process drains: `chunks` then end by themselves. None: they are cut."""
 
 
 Handler = Callable[["Exchange"], Awaitable[Reply | Stream]]
@@ -117,17 +126,24 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: frozenset[str] = frozenset()
     publishes: bool = False
     """Refused before its body is read while the ingest queue is full."""
+    takes_token: bool = False
+    """Also opened by a stream token in the query."""
+    other_bodies: Callable[[Mapping[bytes, bytes]], Callable[[bytes], Any] | None] | None = None
+    """By the headers, what reads a body that is none of `body`; it may be empty."""
     raw: bool = False
     """Its handler judges `Accept` and gets the body's bytes: a protocol with words of its own for both."""
     open_when_draining: bool = False
     legacy: Mapping[str, object] = {}
     """Members that its clients look for in a reply whose status is 500 or more; they win over the usual."""
     summary: str = ""
-    """For `/openapi.json`, as are the next four: one line, else the first of the handler's docstring."""
+    """For `/openapi.json`, as are those that follow: one line, else the first of the handler's docstring."""
     shape: Any = None
     """What the body is, where `body` looks at less."""
+    other_shapes: Mapping[str, Any] = {}
+    """What `other_bodies` reads, by media type."""
     answers: Mapping[int, Any] = {}
-    """What a reply that is no error holds, by its status: a type; None, no body; `"text/html"`, that text."""
+    """What a reply that is no error holds, by its status: a type, or a tuple of those it may be; None, no
+    body; `"text/html"`, that text."""
     refuses: tuple[int, ...] = ()
     """Statuses of errors of its own; those of the layers before it are known."""
     parameters: Mapping[str, Any] = {}
@@ -139,8 +155,8 @@ class Exchange:
 
     __slots__ = (
         "api", "body", "caller", "digest", "extra", "headers", "key", "leave", "method", "operation", "path",
-        "query", "receive", "request_id", "scope", "started", "status", "template", "took", "traceparent",
-        "tracestate",
+        "query", "receive", "request_id", "scope", "started", "status", "template", "token", "took",
+        "traceparent", "tracestate",
     )  # fmt: skip
 
     def __init__(self, api: Api, scope: Scope, receive: Receive, request_id: str) -> None:
@@ -167,6 +183,8 @@ class Exchange:
         self.digest = b""
         """SHA-256 of the body as it was sent, unpacked; only of a request with an Idempotency-Key."""
         self.key: Found | None = None
+        self.token: Token | None = None
+        """It was shown in place of the key that is behind it."""
         self.caller = _NO_KEY
         self.traceparent: str | None = None
         self.tracestate: str | None = None

@@ -4,23 +4,26 @@ They are not counted among the requests in flight, which would be used up by cli
 """
 
 import asyncio
+import random
 import time
 from collections import Counter
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from starlette.types import Receive, Send
 
 from outboxd import telemetry
-from outboxd.api.exchange import Exchange, Stream
+from outboxd.api.exchange import ABORT, Exchange, Stream
 from outboxd.errors import Overloaded, RateLimited
 
 _LOOK_EVERY = 0.25
 _WRITE = 10.0
 """Seconds that a client may leave a write waiting."""
+_SPREAD = 5.0
+"""Seconds over which a draining process says goodbye, so that not all come to the others at once."""
 _FULL = timedelta(seconds=5)
 
 
@@ -29,35 +32,50 @@ class Process(Protocol):
 
 
 class Flows:
-    """The open streams of this process."""
+    """The open streams of this process, and the requests that wait for one."""
 
     def __init__(self, process: Process, most: int, most_per_key: int) -> None:
         self._process = process
         self._most = most
         self._most_per_key = most_per_key
         self._open: Counter[UUID | None] = Counter()
-        self._closing = asyncio.Event()
+        self._farewells: dict[object, Callable[[], object]] = {}
         self._looker: asyncio.Task[None] | None = None
         telemetry.STREAMS_OPEN.set_function(self._open.total)
 
-    async def send(self, exchange: Exchange, stream: Stream, send: Send) -> None:
-        """Until the stream ends or has to. Raises Overloaded or RateLimited before its first byte."""
-        key = exchange.key.id if exchange.key else None
+    @contextmanager
+    def place(self, exchange: Exchange, farewell: Callable[[], object]) -> Iterator[None]:
+        """Among the open ones; `farewell` is called when we drain. Raises Overloaded, RateLimited."""
+        key, mark = exchange.key.id if exchange.key else None, object()
         self._check(key)
         self._open[key] += 1
+        self._farewells[mark] = farewell
+        if self._looker is None or self._looker.done():
+            self._looker = asyncio.create_task(self._look())
         exchange.leave()
-        exchange.took = time.monotonic() - exchange.started
         try:
-            await send({"type": "http.response.start", "status": stream.status, "headers": [*stream.headers]})
-            if exchange.method != "HEAD":
-                await _first(_pumped(stream, send), _gone(exchange.receive), self._drained())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_WRITE):
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            yield
         finally:
+            del self._farewells[mark]
             self._open[key] -= 1
             if not self._open[key]:
                 del self._open[key]
+
+    async def send(self, exchange: Exchange, stream: Stream, send: Send) -> None:
+        """Until the stream ends or has to. Raises Overloaded or RateLimited before its first byte."""
+        pump = Pump(stream, send)
+        with self.place(exchange, stream.farewell or pump.cut):
+            exchange.took = time.monotonic() - exchange.started
+            await send({"type": "http.response.start", "status": stream.status, "headers": [*stream.headers]})
+            read = exchange.method == "HEAD" or await pump.run(exchange.receive)
+        if read:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WRITE):
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            telemetry.STREAM_CLOSED_TOTAL.labels("slow").inc()
+            abort: Callable[[], object] = exchange.scope.get(ABORT, lambda: None)
+            abort()
 
     def _check(self, key: UUID | None) -> None:
         if self._open.total() >= self._most:
@@ -65,40 +83,54 @@ class Flows:
         if self._open[key] >= self._most_per_key:
             raise RateLimited("too many streams of this key at once", retry_in=_FULL)
 
-    async def _drained(self) -> None:
-        if self._looker is None or self._looker.done():
-            self._looker = asyncio.create_task(self._look())
-        await self._closing.wait()
-
     async def _look(self) -> None:
         """One for all streams; lives while one is open."""
-        while self._open and not self._closing.is_set():
+        while self._open and not self._process.draining:  # noqa: ASYNC110 - the process has no event to wait for
             await asyncio.sleep(_LOOK_EVERY)
-            if self._process.draining:
-                self._closing.set()
+        loop = asyncio.get_running_loop()
+        for mark in self._farewells:
+            loop.call_later(random.uniform(0, _SPREAD), self._bid, mark)  # noqa: S311 - spread, no secret
+
+    def _bid(self, mark: object) -> None:
+        if mark in self._farewells:
+            self._farewells[mark]()
 
 
-async def _pumped(stream: Stream, send: Send) -> None:
-    async for chunk in stream.chunks:
-        async with asyncio.timeout(_WRITE):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+class Pump:
+    """One stream on its way to one client."""
+
+    def __init__(self, stream: Stream, send: Send) -> None:
+        self._stream = stream
+        self._send = send
+        self._pumping: asyncio.Future[bool] | None = None
+
+    def cut(self) -> None:
+        if self._pumping is not None:
+            self._pumping.cancel()
+
+    async def run(self, receive: Receive) -> bool:
+        """Until the stream ends or its client leaves; False when the client left a write waiting too long."""
+        self._pumping = asyncio.ensure_future(self._pump())
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait((self._pumping, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._pumping.cancel()
+            gone.cancel()
+            await asyncio.gather(self._pumping, gone, return_exceptions=True)
+        return self._pumping.cancelled() or self._pumping.result()
+
+    async def _pump(self) -> bool:
+        async with aclosing(self._stream.chunks) as chunks:
+            async for chunk in chunks:
+                try:
+                    async with asyncio.timeout(_WRITE):
+                        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+                except TimeoutError:
+                    return False
+        return True
 
 
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _first(*ways: Awaitable[Any]) -> None:
-    """Till one of them is over. A client that reads nothing is as one that left."""
-    tasks = [asyncio.ensure_future(way) for way in ways]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        failed = task.exception()
-        if failed is not None and not isinstance(failed, TimeoutError):
-            raise failed

@@ -1,14 +1,14 @@
 """/v1/mcp: the Model Context Protocol over HTTP (streamable, stateless; no session is kept)."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from outboxd.api import json_checks, mcp_tools
+from outboxd.api.accepting import accepts
 from outboxd.api.exchange import Exchange, Header, Reply, Stream
 from outboxd.errors import BadJson, Invalid
 from outboxd.mcp import messages
@@ -31,7 +31,6 @@ _EVENTS: tuple[Header, ...] = (
     # Proxies that gather what they pass on would keep a stream to themselves.
     (b"x-accel-buffering", b"no"),
 )
-_ZERO = re.compile(rb"q\s*=\s*0(?:\.0*)?\s*$", re.IGNORECASE)
 
 
 async def post(exchange: Exchange) -> Reply:
@@ -63,7 +62,7 @@ async def get(exchange: Exchange) -> Reply | Stream:
     return Stream(chunks=alive(KEEPALIVE, AGE), headers=_EVENTS)
 
 
-async def alive(every: timedelta, age: timedelta) -> AsyncIterator[bytes]:
+async def alive(every: timedelta, age: timedelta) -> AsyncGenerator[bytes, None]:
     """A comment each `every`, until `age`."""
     for _ in range(age // every):
         # No blank line behind it: some parsers make an empty message of that.
@@ -78,7 +77,7 @@ async def _answered(exchange: Exchange, requests: list[Request]) -> bytes:
 
 def _refused(exchange: Exchange, *media: bytes) -> Reply | None:
     accept = exchange.headers.get(b"accept", b"")
-    if not all(_accepts(accept, each) for each in media):
+    if not all(accepts(accept, each) for each in media):
         wanted = " and ".join(each.decode() for each in media)
         return _error(406, messages.INVALID_REQUEST, f"Not Acceptable: Client must accept {wanted}")
     version = exchange.headers.get(b"mcp-protocol-version", _FIRST_VERSION_WITH_HEADER)
@@ -86,15 +85,6 @@ def _refused(exchange: Exchange, *media: bytes) -> Reply | None:
         data = {"supported": messages.VERSIONS, "requested": version[:40].decode("latin-1")}
         return _error(400, messages.UNSUPPORTED_VERSION, "Unsupported protocol version", data)
     return None
-
-
-def _accepts(accept: bytes, media: bytes) -> bool:
-    ranges = (media, media.partition(b"/")[0] + b"/*", b"*/*")
-    for offered in accept.lower().split(b","):
-        essence, _, parameters = offered.partition(b";")
-        if essence.strip() in ranges and not _ZERO.search(parameters):
-            return True
-    return False
 
 
 def _error(status: int, code: int, sentence: str, data: Any = None) -> Reply:

@@ -17,12 +17,15 @@ Moment = Annotated[
     str, Meta(description="milliseconds since 1970, or ISO 8601", examples=["2026-01-31T12:00:00Z"])
 ]
 
+Place = Annotated[str, Meta(description="a position, `earliest` or `latest`")]
+
 
 def text(most: int, description: str = "") -> Any:
     return Annotated[str, Meta(min_length=1, max_length=most, description=description or None)]
 
 
 PARAMETERS: Mapping[str, Any] = {
+    "after": Place,
     "action": text(100, "exact, or a prefix as `api_key.*`"),
     "active": Flag,
     "actorId": text(255),
@@ -53,9 +56,12 @@ PARAMETERS: Mapping[str, Any] = {
     "groupBy": Literal["project", "model", "day"],
     "include": Literal["payload"],
     "jobId": Ident,
+    "last_event_id": Place,
     "limit": Limit,
     "month": Annotated[str, Meta(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])$", description="of UTC")],
     "name": text(120, "in whatever case"),
+    "named": Flag,
+    "on_gap": Literal["earliest", "latest"],
     "open": Flag,
     "offset": Annotated[int, Meta(ge=0, le=10_000)],
     "order": Literal["asc", "desc"],
@@ -72,6 +78,7 @@ PARAMETERS: Mapping[str, Any] = {
     "state": Literal["enabled", "paused", "disabled"],
     "status": text(512, "states, separated by commas"),
     "subject": text(255),
+    "token": text(512, "in place of a key, for clients that cannot send a header"),
     "type": text(255),
     "until": Moment,
     "wait": Flag,

@@ -20,6 +20,7 @@ from outboxd.api import (
     ops,
     publish,
     session_routes,
+    stream_routes,
     tenant_routes,
     wire,
 )
@@ -148,6 +149,7 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     },
     **interaction_routes.ROUTES,
     **tenant_routes.ROUTES,
+    **stream_routes.ROUTES,
     "/v1/mcp": {
         "POST": _speaks_mcp(
             mcp.post,

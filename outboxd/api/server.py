@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from outboxd.api import problems
 from outboxd.api.bodies import ARRIVES_IN
 from outboxd.api.edge import LONGEST_HEADERS, LONGEST_LINE, SECURITY
-from outboxd.api.exchange import Reply
+from outboxd.api.exchange import ABORT, Reply
 from outboxd.config import Config
 from outboxd.errors import BadRequest, Error, HeadersTooLarge, RequestTimeout, UriTooLong
 
@@ -83,6 +83,7 @@ class Guarded(_Uvicorn):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.app = _cuttable(self.app, transport)
         self._timer = self.loop.call_later(ARRIVES_IN, self._too_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,6 +130,16 @@ class Guarded(_Uvicorn):
         self.transport.write(_written(problems.reply(request_id, error), request_id))
         self.transport.write_eof()
         self.loop.call_later(_LINGER, self.transport.close)
+
+
+def _cuttable(app: ASGIApp, transport: asyncio.Transport) -> ASGIApp:
+    """What waits for a client that reads nothing would keep its connection for hours: `ABORT` drops it."""
+
+    async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ABORT] = transport.abort
+        await app(scope, receive, send)
+
+    return cuttable
 
 
 def _no_request(cycle: Any) -> bool:

@@ -19,7 +19,17 @@ from outboxd.loops.requests import ROWS, Requests
 from outboxd.loops.sweeper import Chore
 from outboxd.loops.wakes import Wakes
 from outboxd.store import chores as store
-from outboxd.store import deletion, gatherings, idempotency, interactions, jobs, queues, rates, sessions
+from outboxd.store import (
+    deletion,
+    gatherings,
+    idempotency,
+    interactions,
+    jobs,
+    queues,
+    rates,
+    sessions,
+    stream_tokens,
+)
 from outboxd.store.queues import Conn
 
 log = structlog.get_logger()
@@ -105,7 +115,8 @@ class Upkeep:
         forgotten = await self._run(lambda conn: store.forget_event_keys(conn, _KEYS))
         replies = await self._run(lambda conn: idempotency.forget(conn, _KEYS))
         members = await self._run(lambda conn: gatherings.forget(conn, _KEYS))
-        return _KEYS if ended >= _EXPIRED else max(ended, forgotten, replies, members)
+        tokens = await self._run(lambda conn: stream_tokens.forget(conn, _KEYS))
+        return _KEYS if ended >= _EXPIRED else max(ended, forgotten, replies, members, tokens)
 
     async def sessions_idle(self) -> int:
         """Ends sessions that have gone quiet, also those that went on after an end."""

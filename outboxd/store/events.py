@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import Raw
 from psycopg import AsyncConnection
 
 from outboxd.db import rows
 from outboxd.model import Caller, Event
 from outboxd.store.callers import CALLER, row
+from outboxd.store.feed import Numbered
 
 Conn = AsyncConnection[dict[str, Any]]
 
@@ -20,10 +22,14 @@ _COLUMNS = """
   outbox.ms(e.received_at) as received_at_epoch, outbox.ms(e.received_at) as created_at_epoch, e.subject,
   e.ordering_key, e.request_id, e.traceparent, outbox.ms(e.expires_at) as expires_at_epoch, e.private_removed,
   outbox.ms(e.expunged_at) as expunged_at_epoch, e.source, e.content_type, e.encoding, e.attributes,
-  f.seq::text as position
+  f.position
 """
 _BODY = ", e.payload, e.metadata"
-_POSITION = "left join lateral (select f.seq from outbox.feed f where f.event_id = e.id limit 1) f on true"
+_POSITION = """
+left join lateral (select s.epoch || '-' || f.seq as position
+  from outbox.feed f join outbox.streams s on s.project_id = f.project_id
+  where f.event_id = e.id limit 1) f on true
+"""
 _VISIBLE = "e.received_at > coalesce(p.purged_at, '-infinity')"
 _OF_IDS = f"""
 select {_COLUMNS}{_BODY} from unnest(%s::uuid[]) u(id)
@@ -31,6 +37,20 @@ cross join lateral (select e.* from outbox.events e where e.id = u.id) e
 join outbox.projects p on p.id = e.project_id and {_VISIBLE} {_POSITION}
 where outbox.sees({CALLER}, e.team_id, e.project_id)
 """.encode()
+# A large payload is measured as text, and not fetched when it is over the limit.
+_OF_FEED = f"""
+select {_COLUMNS}, e.metadata,
+  case when f.large and octet_length(e.payload::text) > %s then null else e.payload end as payload
+from (select u.id, %s::text || '-' || u.seq as position, u.large
+  from unnest(%s::uuid[], %s::bigint[], %s::bool[]) u (id, seq, large)) f
+cross join lateral (select e.* from outbox.events e where e.id = f.id offset 0) e
+join outbox.projects p on p.id = e.project_id and {_VISIBLE}
+where e.project_id = %s
+""".encode()
+LARGEST_SHOWN = 256 * 1024
+"""Bytes of a payload in a stream; a larger one is referred to."""
+_PERHAPS_LARGE = 32 * 1024
+"""Of the stored form, which may be several times smaller than its text."""
 
 
 _FILTER = f"""
@@ -77,8 +97,8 @@ select at, kind, said from (
   select e.received_at as at, 0 as rank, 'received' as kind, '{}'::jsonb as said
   from outbox.events e where e.id = %(id)s
   union all
-  select f.sequenced_at, 1, 'sequenced', jsonb_build_object('position', f.seq::text)
-  from outbox.feed f where f.event_id = %(id)s
+  select f.sequenced_at, 1, 'sequenced', jsonb_build_object('position', s.epoch || '-' || f.seq)
+  from outbox.feed f join outbox.streams s on s.project_id = f.project_id where f.event_id = %(id)s
   union all
   select outbox.uuid7_time(j.id), 2, 'job_queued',
     jsonb_build_object('jobId', j.id, 'queue', j.queue, 'handler', j.handler)
@@ -146,6 +166,20 @@ async def of_ids(conn: Conn, caller: Caller, events: Collection[UUID]) -> list[E
     return [_event(found) for found in await cur.fetchall()]
 
 
+async def of_feed(conn: Conn, project: UUID, epoch: str, wanted: Sequence[Numbered]) -> dict[UUID, Event]:
+    """By id; what is gone, or purged, is missing. A payload over LARGEST_SHOWN is null, with `dataref`."""
+    values = (
+        LARGEST_SHOWN,
+        epoch,
+        [each.event_id for each in wanted],
+        [each.seq for each in wanted],
+        [each.bytes > _PERHAPS_LARGE for each in wanted],
+        project,
+    )
+    cur = await conn.execute(_OF_FEED, values)
+    return {found["id"]: _event(_referred(found)) for found in await cur.fetchall()}
+
+
 async def listed(
     conn: Conn,
     caller: Caller,
@@ -186,6 +220,12 @@ async def team_of(conn: Conn, event: UUID) -> UUID | None:
     cur = await conn.execute(b"select team_id from outbox.events where id = %s", (event,))
     found = await cur.fetchone()
     return found["team_id"] if found else None
+
+
+def _referred(found: dict[str, Any]) -> dict[str, Any]:
+    if found["payload"] is None:
+        found |= {"payload": Raw(b"null"), "dataref": f"/v1/events/{found['id']}"}
+    return found
 
 
 def _event(found: dict[str, Any]) -> Event:

@@ -23,6 +23,8 @@ begin
   values (p_project, v_project.team_id, outbox.clock(), v_caller.actor, v_caller.key_id, v_caller.request_id)
   returning p.* into v_purge;
   update outbox.projects p set purged_at = v_purge.mark where p.id = p_project;
+  -- What was numbered until now is not read again: who stands below is told so.
+  update outbox.streams s set floor = s.head where s.project_id = p_project;
   return v_purge;
 end
 $$;

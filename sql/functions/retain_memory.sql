@@ -29,6 +29,7 @@ begin
     end if;
     if v_project.events > interval '0' and v_done < p_limit then
       v_done := v_done + outbox.retain_events(v_project.id, v_now - v_project.events, p_limit - v_done);
+      v_done := v_done + outbox.retain_feed(v_project.id, v_now - v_project.events, greatest(p_limit - v_done, 1));
     end if;
   end loop;
   return v_done;

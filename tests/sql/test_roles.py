@@ -13,7 +13,7 @@ from tests.sql.engine import Conn, Engine
 from tests.sql.test_views import VIEWS
 
 QUESTIONS = {"ask", "answer", "use_suggestion", "withdraw", "expire_interactions"}
-PRODUCER = {"me", "publish", "publish_many", "enqueue", "match_routes"} | QUESTIONS
+PRODUCER = {"me", "publish", "publish_many", "enqueue", "match_routes", "position"} | QUESTIONS
 WORKER = {
     "me",
     "enlist",
@@ -28,7 +28,7 @@ WORKER = {
     "payload",
     "retire",
 }
-READER = {"me", "why", "clock", "uuid7_time", "provider_figures", "usage_figures"}
+READER = {"me", "why", "clock", "uuid7_time", "provider_figures", "usage_figures", "position"}
 OPERATOR = (
     READER
     | PRODUCER
@@ -48,6 +48,7 @@ OPERATOR = (
         "change_route",
         "remove_route",
         "add_handler",
+        "reset_stream",
         "remove_handler",
         "resume_provider",
     }
