@@ -38,7 +38,8 @@ select e.id, e.team_id, e.project_id, e.uid, e.url, e.types, e.contains, e.exclu
     case when e.state = 'disabled' then e.state when q.closed_until > outbox.clock() then 'closed'
       when q.probing then 'half_open' else e.state end,
     'closedUntilEpoch', outbox.ms(q.closed_until), 'consecutiveFailures', e.consecutive_failures,
-    'firstFailureAtEpoch', outbox.ms(e.first_failure_at), 'lastClass', e.last_class, 'lastStatus', e.last_status,
+    'firstFailureAtEpoch', outbox.ms(e.first_failure_at),
+    'lastClass', e.last_class, 'lastStatus', e.last_status,
     'lastSuccessAtEpoch', outbox.ms(e.last_success_at), 'lastFailureAtEpoch', outbox.ms(e.last_failure_at),
     'queued', w.queued, 'oldestQueuedAtEpoch', outbox.ms(w.oldest)) as health
 from outbox.endpoints e
