@@ -22,6 +22,7 @@ from outboxd.cli import (
     events,
     handlers,
     health,
+    interactions,
     jobs,
     keys,
     mcp,
@@ -47,7 +48,8 @@ if TYPE_CHECKING:
 
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, handlers,
-    events, sessions, jobs, dead, queues, providers, workers, audit, sheet, mcp, bench, drill, version,
+    events, sessions, interactions, jobs, dead, queues, providers, workers, audit, sheet, mcp, bench, drill,
+    version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

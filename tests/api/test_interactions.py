@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
 from outboxd.db.pool import Database
+from outboxd.store import tenants
 from tests import seed
 from tests.api.served import Served, problem, serving
 from tests.clock import Clock
@@ -212,7 +213,7 @@ async def test_a_taken_id_changes_nothing_whoever_has_it(served: Served, tenant:
     """Interactions 7: another project, team, connection, actor; byte-identical."""
     stranger = await seed.tenant(conn, "other")
     _, whole = await seed.key(conn, tenant.team, "*")
-    sibling = await seed.tenants.make_project(conn, seed.OPERATOR, tenant.team, "sibling")
+    sibling = await tenants.make_project(conn, seed.OPERATOR, tenant.team, "sibling")
     await asked(served, id="q")
     before = await questions.row(conn, "q")
     async with served.client(stranger.key) as theirs, served.client(whole) as wide:
@@ -245,7 +246,7 @@ async def test_a_stranger_is_told_nothing_and_only_the_trail_knows(
 ) -> None:
     """Interactions 2, 14: wrong project, connection, actor and unknown answer alike, and consume nothing."""
     stranger = await seed.tenant(conn, "other")
-    sibling = await seed.tenants.make_project(conn, seed.OPERATOR, tenant.team, "sibling")
+    sibling = await tenants.make_project(conn, seed.OPERATOR, tenant.team, "sibling")
     _, narrow = await seed.key(conn, tenant.team, "*", project=sibling)
     id_ = (await asked(served, options=YES_OR_NO))["id"]
     async with served.client(stranger.key) as theirs, served.client(narrow) as beside:
