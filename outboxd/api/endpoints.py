@@ -40,7 +40,7 @@ async def make(exchange: Exchange) -> Reply:
     plan = _plan(exchange, made, values, extra or None)
 
     async def write(conn: Link) -> Reply:
-        await endpoints.open_one(conn, _by(exchange), made, project, plan, sealed)
+        await endpoints.open_one(conn, by(exchange), made, project, plan, sealed)
         stored = await endpoints.get(conn, exchange.caller, str(made), keys)
         return x.json(EndpointMade(endpoint=stored.endpoint if stored else None, secret=secret), 201)
 
@@ -70,7 +70,7 @@ async def listed(exchange: Exchange) -> Reply:
 
 async def one(exchange: Exchange) -> Reply:
     """GET /v1/endpoints/{id}: one target, by its id or by `uid:<uid>`"""
-    return x.json(EndpointReply(endpoint=(await _seen(exchange)).endpoint))
+    return x.json(EndpointReply(endpoint=(await asked(exchange)).endpoint))
 
 
 async def change(exchange: Exchange) -> Reply:
@@ -79,7 +79,7 @@ async def change(exchange: Exchange) -> Reply:
     if given.project_id is not UNSET:
         raise refused("cannot be changed", ("projectId",), "invalid_value")
     extra = endpoint_wire.headers(given)
-    seen = await _seen(exchange)
+    seen = await asked(exchange)
     if isinstance(given.url, str):
         await _check_url(exchange, given.url, seen.endpoint.project_id)
     keys, id_ = exchange.api.config.secret_keys, seen.endpoint.id
@@ -94,7 +94,7 @@ async def change(exchange: Exchange) -> Reply:
         plan = _plan(exchange, id_, values, extra if extra is not UNSET else None)
         if extra is UNSET:
             plan = msgspec.structs.replace(plan, headers=known.sealed_headers)
-        await endpoints.change(conn, _by(exchange), id_, plan)
+        await endpoints.change(conn, by(exchange), id_, plan)
         return await endpoints.get(conn, exchange.caller, str(id_), keys)
 
     try:
@@ -106,18 +106,18 @@ async def change(exchange: Exchange) -> Reply:
 
 async def remove(exchange: Exchange) -> Reply:
     """DELETE /v1/endpoints/{id}: nothing is sent there any more"""
-    seen = await _seen(exchange)
+    seen = await asked(exchange)
     async with exchange.api.db.transaction() as conn:
-        await endpoints.remove(conn, _by(exchange), seen.endpoint.id)
+        await endpoints.remove(conn, by(exchange), seen.endpoint.id)
     return Reply(204, headers=())
 
 
 async def secret(exchange: Exchange) -> Reply:
     """GET /v1/endpoints/{id}/secret: those in force, newest first. Audited."""
-    seen = await _seen(exchange)
+    seen = await asked(exchange)
     keys, id_ = exchange.api.config.secret_keys, seen.endpoint.id
     async with exchange.api.db.transaction() as conn:
-        found = await endpoints.live_secrets(conn, _by(exchange), id_, keys)
+        found = await endpoints.live_secrets(conn, by(exchange), id_, keys)
         await audit.record(
             conn,
             exchange.caller,
@@ -129,7 +129,8 @@ async def secret(exchange: Exchange) -> Reply:
     return x.json(EndpointSecrets(secret=found[0] if found else None, secrets=found))
 
 
-async def _seen(exchange: Exchange) -> Stored:
+async def asked(exchange: Exchange) -> Stored:
+    """The endpoint of the path, by id or `uid:<uid>`. Raises NotFound, Forbidden."""
     named = exchange.parameter("id")
     own = exchange.key.project_id if exchange.key else None
     async with exchange.api.db.connection() as conn:
@@ -166,7 +167,8 @@ def _check_revision(exchange: Exchange, revision: int) -> None:
         raise PreconditionFailed("the endpoint was changed meanwhile")
 
 
-def _by(exchange: Exchange) -> ByKey:
+def by(exchange: Exchange) -> ByKey:
+    """Whoever holds the key, which is judged again in the statement that acts."""
     return ByKey(
         actor=exchange.caller.actor,
         key_id=exchange.key_id,

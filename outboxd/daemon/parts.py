@@ -14,7 +14,7 @@ from outboxd.db.listen import Listener
 from outboxd.db.pool import Database
 from outboxd.egress import Egress
 from outboxd.errors import ConfigError
-from outboxd.handlers import deliver, python, sql
+from outboxd.handlers import deliver, python, recover, sql
 from outboxd.handlers.handler import registry
 from outboxd.handlers.memory import generating
 from outboxd.handlers.python import App
@@ -125,6 +125,7 @@ def worker(parts: Parts, given: App | None) -> Worker:
     config = parts.config
     known = registry(
         [deliver.handler(parts.db, parts.egress, config)] if checks.delivers(config) else [],
+        [recover.handler(parts.db)],
         generating.handlers(parts.db, parts.providers, config, parts.wakes.committed),
         [] if given is None else python.handlers(given),
     )

@@ -51,6 +51,7 @@ OPERATOR = (
         "reset_stream",
         "remove_handler",
         "resume_provider",
+        "recover",
     }
 )
 MAY = {
