@@ -63,7 +63,7 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     """For programs: `required`, `invalid_type`, `too_big`, `unrecognized_keys`, …"""
     message: str
-    place: Literal["body", "query"] = "body"
+    place: Literal["body", "query", "header"] = "body"
 
 
 Break = Literal["dns", "connect", "tls", "timeout", "protocol"]

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import re
 import zlib
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,6 +21,7 @@ from outboxd.errors import (
 
 ARRIVES_IN = 30.0
 """Seconds, for header and body together."""
+_OURS = b"application/json"
 _JSON = re.compile(rb"application/(?:json|[\w.!#$&^-]+\+json)", re.IGNORECASE)
 _CHARSET = re.compile(rb"""charset\s*=\s*"?([^\s";]+)""", re.IGNORECASE)
 _ACCEPTABLE = re.compile(rb"(?:\*|application)/\*|application/(?:json|problem\+json)", re.IGNORECASE)
@@ -51,19 +53,19 @@ async def _decode(exchange: Exchange) -> None:
         raise _too_large(limit)
     if operation.publishes:
         exchange.api.ingest.admit(int(declared) if declared.isdigit() else 0)
-    media = headers.get(b"content-type")
-    if media is not None and media != b"application/json":
-        _check_type(media)
-    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-    if encoding not in {b"identity", b"gzip", b""}:
-        raise UnsupportedMediaType("Content-Encoding: identity or gzip")
+    other = None if operation.other_bodies is None else operation.other_bodies(headers)
+    if other is None:
+        _check_type(headers.get(b"content-type", _OURS))
+    packed = _is_packed(headers)
     body = await _read(exchange, limit)
-    if encoding == b"gzip":
+    if packed:
         body = _unpacked(body, limit)
     if b"idempotency-key" in headers:
         exchange.digest = hashlib.sha256(body).digest()
     if operation.raw:
         exchange.body = body
+    elif other is not None:
+        exchange.body = other(body)
     elif body:
         exchange.body = json_checks.decode(operation.body, body)
     elif operation.needs_body:
@@ -109,7 +111,16 @@ def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"the body is larger than {limit} bytes")
 
 
+def _is_packed(headers: Mapping[bytes, bytes]) -> bool:
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding not in {b"identity", b"gzip", b""}:
+        raise UnsupportedMediaType("Content-Encoding: identity or gzip")
+    return encoding == b"gzip"
+
+
 def _check_type(media: bytes) -> None:
+    if media == _OURS:
+        return
     essence, _, parameters = media.partition(b";")
     charset = _CHARSET.search(parameters)
     if not _JSON.fullmatch(essence.strip()):

@@ -10,7 +10,7 @@ from msgspec import Meta, Raw
 from outboxd.api import exchange as x
 from outboxd.api import publish, sessions, wire
 from outboxd.api.exchange import Exchange, Reply
-from outboxd.api.publish import Published
+from outboxd.api.published import Published
 from outboxd.api.wire import EventIn, Named
 from outboxd.errors import BadRequest
 from outboxd.model import JobDescriptor, Transport

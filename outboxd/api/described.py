@@ -100,7 +100,10 @@ def operation(template: str, method: str, given: Operation, shapes: Shapes) -> d
     if given.body is not None:
         told["requestBody"] = {
             "required": given.needs_body,
-            "content": {JSON: {"schema": shapes.of(_body(given))}},
+            "content": {
+                media: {"schema": shapes.of(kind)}
+                for media, kind in ({JSON: _body(given)} | dict(given.other_shapes)).items()
+            },
         }
     return told
 
@@ -149,7 +152,13 @@ def _types(given: Operation) -> Iterator[Any]:
     yield from (_parameter(given, name) for name in sorted(given.query))
     if given.body is not None:
         yield _body(given)
-    yield from (kind for kind in given.answers.values() if kind is not None and not isinstance(kind, str))
+    yield from given.other_shapes.values()
+    for kind in given.answers.values():
+        yield from (each for each in _each(kind) if each is not None and not isinstance(each, str))
+
+
+def _each(answer: Any) -> tuple[Any, ...]:
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _parameter(given: Operation, name: str) -> Any:
@@ -213,7 +222,8 @@ def _answer(status: int, kind: Any, shapes: Shapes) -> dict[str, Any]:
     if isinstance(kind, str):
         told["content"] = {kind: {"schema": {"type": "string"}}}
     elif kind is not None:
-        told["content"] = {JSON: {"schema": shapes.of(kind)}}
+        found = [shapes.of(each) for each in _each(kind)]
+        told["content"] = {JSON: {"schema": found[0] if len(found) == 1 else {"anyOf": found}}}
     if status >= 400:
         # Other layers answer with the same status, and in their own words.
         told.setdefault("content", {})[PROBLEM] = {"schema": shapes.of(Problem)}

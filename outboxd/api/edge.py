@@ -24,10 +24,10 @@ from outboxd.errors import (
 log = structlog.get_logger()
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_TRACEPARENT = re.compile(
+TRACEPARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
-_LONGEST_STATE = 512
+LONGEST_STATE = 512
 LONGEST_LINE = 8 * 1024
 LONGEST_HEADERS = 32 * 1024
 _SLOW = 1.0
@@ -82,7 +82,7 @@ class Traces:
         if scope["type"] == "http":
             exchange = of(scope)
             parent = exchange.headers.get(b"traceparent")
-            if parent is not None and _TRACEPARENT.fullmatch(parent) and _single(scope, b"traceparent"):
+            if parent is not None and TRACEPARENT.fullmatch(parent) and _single(scope, b"traceparent"):
                 exchange.traceparent = parent.decode("ascii", "replace")[:55]
                 exchange.tracestate = _state(exchange)
         await self._app(scope, receive, send)
@@ -197,6 +197,6 @@ def _single(scope: Scope, name: bytes) -> bool:
 
 def _state(exchange: Exchange) -> str | None:
     given = exchange.headers.get(b"tracestate")
-    if given is None or len(given) > _LONGEST_STATE or not given.isascii():
+    if given is None or len(given) > LONGEST_STATE or not given.isascii():
         return None
     return given.decode()

@@ -99,7 +99,7 @@ def _members(error: Error) -> dict[str, Any]:
 
 
 def _pointed(issue: Issue) -> dict[str, str]:
-    if issue.place == "query":
+    if issue.place != "body":
         return {"parameter": "/".join(issue.path), "detail": issue.message}
     steps = (step.replace("~", "~0").replace("/", "~1") for step in issue.path)
     return {"pointer": "".join(f"/{step}" for step in steps), "detail": issue.message}

@@ -24,7 +24,9 @@ from outboxd.api import (
     tenant_routes,
     wire,
 )
+from outboxd.api.cloudevents import modes
 from outboxd.api.exchange import Handler, Operation
+from outboxd.api.published import Published, PublishedBatch
 from outboxd.mcp.messages import Refusal
 from outboxd.model import health
 from outboxd.model.endpoints import EndpointMade, EndpointPage, EndpointReply, EndpointSecrets
@@ -46,13 +48,15 @@ def _asked(handler: Handler, answer: Any) -> Operation:
     return Operation(handler=handler, auth="optional", teamless=True, tolerant=True, answers={200: answer})
 
 
-def _publishes(handler: Handler, body: Any, answer: Any, **more: Any) -> Operation:
+def _publishes(
+    handler: Handler, body: Any, answer: Any, query: frozenset[str] = frozenset(), **more: Any
+) -> Operation:
     return Operation(
         handler=handler,
         scopes=("events:write",),
         body=body,
         tolerant=True,
-        query=_FLAGS,
+        query=_FLAGS | query,
         publishes=True,
         answers={201: answer},
         refuses=(404, 409),
@@ -96,12 +100,17 @@ def _speaks_mcp(handler: Handler, answers: Mapping[int, Any], **more: Any) -> Op
 
 ROUTES: Mapping[str, Mapping[str, Operation]] = {
     "/v1/events": {
-        "POST": _publishes(publish.one, wire.ONE, publish.Published),
+        "POST": _publishes(
+            publish.one,
+            wire.ONE,
+            (Published, PublishedBatch),
+            frozenset({"projectId"}),
+            other_bodies=modes.reader,
+            other_shapes=modes.SHAPES,
+        ),
         "GET": _reads(events.listed, "events:read", events.LIST_QUERY, answers={200: EventPage}),
     },
-    "/v1/events/batch": {
-        "POST": _publishes(publish.batch, wire.EACH, publish.PublishedBatch, shape=wire.MANY.type)
-    },
+    "/v1/events/batch": {"POST": _publishes(publish.batch, wire.EACH, PublishedBatch, shape=wire.MANY.type)},
     "/v1/events/{id}": {
         "GET": _reads(events.one, "events:read", tolerant=True, answers={200: EventReply}),
         "DELETE": memory_routes.EXPUNGE,

@@ -25,9 +25,11 @@ SIBLING_PROJECT = "API key is scoped to a different project"
 FOREIGN_SESSION = "server_session_id must belong to project_id and team_id"
 METADATA_BYTES = 32 * 1024
 
+AHEAD = timedelta(days=366)
+"""How far in the future an event's jobs may be due, or expire."""
+
 _MOST_HOPS = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_AHEAD = timedelta(days=366)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _EMPTY = Raw(b"{}")
 _NULL = b"null"
@@ -84,7 +86,8 @@ async def incoming(
     """
     _check_texts(event, at)
     payload, metadata = _payload(exchange, event, at), _metadata(event, at)
-    project, session = _project(exchange, event, at), _session(event)
+    missing = refused("Required", (*at, "projectId"), "required")
+    project, session = project_of(exchange, event.project_id, missing), _session(event)
     platform = platform_of(None if event.platform_source is UNSET else event.platform_source)
     adapter = adapter or event.source_type or "api"
     key = await _key(exchange, event, project, adapter, platform, payload)
@@ -93,7 +96,7 @@ async def incoming(
     clean = await exchange.api.privacy.clean(project, payload, metadata)
     return Incoming(
         **_as_sent(event),
-        **_of_request(exchange),
+        **of_request(exchange),
         project_id=project,
         session_id=session,
         adapter=adapter,
@@ -123,7 +126,8 @@ def _as_sent(event: EventIn) -> dict[str, Any]:
     }
 
 
-def _of_request(exchange: Exchange) -> dict[str, Any]:
+def of_request(exchange: Exchange) -> dict[str, Any]:
+    """What an event takes from the request that brought it, whatever the form."""
     return {
         "id": exchange.api.ingest.mint(),
         "team_id": exchange.team,
@@ -134,6 +138,26 @@ def _of_request(exchange: Exchange) -> dict[str, Any]:
         "key_id": exchange.key_id,
         "actor": exchange.caller.actor,
     }
+
+
+def project_of(exchange: Exchange, named: str | None, missing: Error) -> UUID:
+    """The project named, else the key's. Whether it is the team's is judged where it is written."""
+    own = exchange.key.project_id if exchange.key else None
+    if named is None:
+        if own is None:
+            raise missing
+        return own
+    project = uuid_of(named)
+    if own is not None and project != own:
+        raise Forbidden(SIBLING_PROJECT)
+    if project is None:
+        raise Forbidden(FOREIGN_PROJECT)
+    return project
+
+
+def now(exchange: Exchange) -> datetime:
+    """By the database's clock."""
+    return _EPOCH + timedelta(seconds=exchange.api.ingest.mint.now())
 
 
 def platform_of(given: str | None) -> str | None:
@@ -183,21 +207,6 @@ def _metadata(event: EventIn, at: Path) -> Raw | UnsetType:
     return event.metadata
 
 
-def _project(exchange: Exchange, event: EventIn, at: Path) -> UUID:
-    """The project named, else the key's. Whether it is the team's is judged where it is written."""
-    own = exchange.key.project_id if exchange.key else None
-    if event.project_id is None:
-        if own is None:
-            raise refused("Required", (*at, "projectId"), "required")
-        return own
-    project = uuid_of(event.project_id)
-    if own is not None and project != own:
-        raise Forbidden(SIBLING_PROJECT)
-    if project is None:
-        raise Forbidden(FOREIGN_PROJECT)
-    return project
-
-
 def _session(event: EventIn) -> UUID | None:
     """The session named. Whether it is the project's is judged where it is written."""
     if event.server_session_id is None:
@@ -230,13 +239,13 @@ async def _key(
 def _times(exchange: Exchange, event: EventIn, at: Path) -> tuple[datetime | None, datetime | None]:
     if event.run_at_epoch is None and event.expires_at_epoch is None:
         return None, None
-    now = _EPOCH + timedelta(seconds=exchange.api.ingest.mint.now())
+    at_once = now(exchange)
     run_at, expires_at = _time(event.run_at_epoch), _time(event.expires_at_epoch)
-    if run_at is not None and run_at > now + _AHEAD:
+    if run_at is not None and run_at > at_once + AHEAD:
         raise refused("at most 366 days ahead", (*at, "runAtEpoch"), "too_big")
-    if expires_at is not None and expires_at > now + _AHEAD:
+    if expires_at is not None and expires_at > at_once + AHEAD:
         raise refused("at most 366 days ahead", (*at, "expiresAtEpoch"), "too_big")
-    if expires_at is not None and expires_at <= max(run_at or now, now):
+    if expires_at is not None and expires_at <= max(run_at or at_once, at_once):
         raise refused("later than now and runAtEpoch", (*at, "expiresAtEpoch"), "too_small")
     return run_at, expires_at
 
@@ -257,7 +266,7 @@ def within(at: Path, error: Error) -> Error:
     """The same error about a part of the request: its pointers begin with `at`."""
     if not isinstance(error, Invalid):
         return error
-    moved = [Issue(path=(*at, *issue.path), code=issue.code, message=issue.message) for issue in error.issues]
+    moved = [msgspec.structs.replace(issue, path=(*at, *issue.path)) for issue in error.issues]
     return Invalid(error.detail, moved, code=error.code)
 
 

@@ -29,6 +29,11 @@ def of_source(team: UUID, project: UUID, adapter: str, platform: str | None, sou
     return _hashed(_parts(team, project, adapter, platform), source_event_id)
 
 
+def of_cloudevent(team: UUID, project: UUID, source: str, id_: str) -> str:
+    """Of a CloudEvent: its source and its id together are unique."""
+    return _hashed(_parts(team, project, "cloudevents", source), id_)
+
+
 def of_content(
     team: UUID,
     project: UUID,
