@@ -15,8 +15,13 @@ NAMES = {
     "/v1/jobs/{id}/cancel": "job",
     "/v1/teams/{id}/jobs": "team",
     "/v1/projects/{id}/jobs": "project",
+    "/v1/projects/{id}/stream": "project",
+    "/v1/projects/{id}/feed": "project",
+    "/v1/projects/{id}/position": "project",
     "/v1/endpoints/{id}": "endpoint",
     "/v1/endpoints/{id}/secret": "endpoint",
+    "/v1/interactions/{id}": "interaction",
+    "/v1/interactions/{id}/answer": "interaction",
     "/v1/sessions/{id}": "session",
     "/v1/sessions/{id}/end": "session",
     "/v1/teams/{id}": "team",
@@ -35,6 +40,10 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/jobs/{id}/cancel"): {"reason": "because"},
     ("POST", "/v1/endpoints"): {"url": "https://x.test/b"},
     ("PATCH", "/v1/endpoints/{id}"): {"description": "b"},
+    ("POST", "/v1/streams/token"): {"ttlSeconds": 60},
+    ("POST", "/v1/interactions"): {"connectionId": "chat", "expectedActor": "*", "prompt": "b"},
+    ("POST", "/v1/interactions/{id}/answer"): {"connectionId": "chat", "actor": "b", "answer": "b"},
+    ("DELETE", "/v1/interactions/{id}"): {"reason": "b"},
     ("POST", "/v1/memories"): {"content": "b"},
     ("PATCH", "/v1/memories/{id}"): {"content": "b"},
     ("POST", "/v1/memories/forget"): {"filter": {"kind": "b"}},
@@ -56,7 +65,7 @@ BODIES: dict[tuple[str, str], Any] = {
 LAST = ("DELETE",)
 """Methods that take away what the others would find."""
 
-ENDLESS: frozenset[tuple[str, str]] = frozenset({("GET", "/v1/mcp")})
+ENDLESS = frozenset({("GET", "/v1/mcp"), ("GET", "/v1/projects/{id}/stream")})
 """Replies that go on until the client leaves; they have tests of their own."""
 
 TAKES_AWAY: frozenset[str] = frozenset()
@@ -65,7 +74,14 @@ TAKES_AWAY: frozenset[str] = frozenset()
 OF_TEAMS = frozenset({("PATCH", "/v1/teams/{id}"), ("POST", "/v1/projects")})
 """What a key of the team may and one of a project may not."""
 
-REFUSED_TO_OWNERS: dict[tuple[str, str], int] = {("POST", "/v1/teams"): 403}
+CHOSEN = frozenset({("POST", "/v1/interactions", ("id",))})
+"""Ids that callers make up themselves, one name space for all tenants: taken is taken, whoever has it."""
+
+REFUSED_TO_OWNERS: dict[tuple[str, str], int] = {
+    ("POST", "/v1/teams"): 403,
+    # Not without the connection.
+    ("DELETE", "/v1/interactions/{id}"): 400,
+}
 """What is refused even to a key that may do everything, and how."""
 
 NOT_NULL: dict[tuple[str, str], tuple[str, ...]] = {

@@ -27,6 +27,8 @@ SPECIFIED = """
   db_network_cuts_total notify_queue_ratio table_dead_rows schema_version
   interactions_total interactions_denied_total interactions_wait_seconds interactions_waiters
   interactions_pending interactions_oldest_pending_seconds
+  stream_subscribers_replaying stream_lag_events stream_frames_total stream_resets_total
+  stream_closed_total stream_gaps_total stream_ring_bytes
   build_info provider_calls_total provider_seconds provider_tokens_total provider_cost_micros_total
   provider_held generation_outcomes_total
 """
