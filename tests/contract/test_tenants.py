@@ -77,6 +77,8 @@ def asks(own: dict[str, str], value: str) -> Iterator[Ask]:
         for name in slots.of_query(told):
             yield msgspec.structs.replace(plain, place=f"query:{name}", path=whole, query={name: value})
         for at in slots.of_body(DOCUMENT, told, example) if example is not None else ():
+            if (method, template, at) in table.CHOSEN:
+                continue
             body = slots.with_id(example, at, value)
             yield msgspec.structs.replace(plain, place=f"body:{at}", path=whole, body=body)
         if not names:

@@ -117,6 +117,19 @@ async def _memory(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> di
     return {"memory": told["memory"]["id"]}
 
 
+async def _interaction(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
+    """Anyone of its channel may answer: only the tenant keeps others out."""
+    told = await _told(
+        http,
+        "/v1/interactions",
+        connectionId="chat",
+        expectedActor="*",
+        prompt=mark,
+        context={mark: mark},
+    )
+    return {"interaction": told["interaction"]["id"]}
+
+
 async def _endpoint(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
     told = await _told(
         http,
@@ -136,5 +149,5 @@ async def _told(http: httpx.AsyncClient, path: str, **body: Any) -> Any:
     return reply.json()
 
 
-MAKERS = (_session, _memory, _event, _endpoint)
+MAKERS = (_session, _memory, _event, _interaction, _endpoint)
 """In the order in which one needs the other; each gives the ids of what it made, by their kind."""
