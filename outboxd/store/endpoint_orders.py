@@ -17,7 +17,7 @@ Only = Literal["undelivered", "all"]
 
 _SWITCH = f"select outbox.switch_endpoint({CALLER}, %s, %s)".encode()
 _REDELIVER = f"select * from outbox.redeliver({CALLER}, %s, %s)".encode()
-_RECOVER = f"select * from outbox.recover({CALLER}, %s, %s, %s, %s, %s, %s, %s)".encode()
+_RECOVER = f"select * from outbox.recover({CALLER}, %s, %s, %s, %s, %s, %s::float8::numeric, %s)".encode()
 
 
 class Redelivered(msgspec.Struct, frozen=True, kw_only=True):
