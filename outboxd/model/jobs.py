@@ -14,6 +14,8 @@ Outcome = Literal[
     "completed", "failed", "timed_out", "lost", "released", "snoozed", "cancelled", "retried", "purged"
 ]
 """What the ledger says; the first four spend an attempt, the last three are not executions."""
+Generated = Literal["observed", "duplicate", "skipped", "empty", "private", "expunged", "summarized"]
+"""What came of a job of generation that was completed."""
 SourceType = Literal["agent_event", "session_summary", "observation_reindex", "direct"]
 Transport = Literal["enqueued", "queued_only", "skipped"]
 
@@ -64,7 +66,8 @@ class JobEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     priority: int
     ordering_key: str | None
     run_at_epoch: Epoch
-    outcome: Outcome | None
+    outcome: Outcome | Generated | None
+    """Of a job of generation that was completed: what came of it."""
     """Of the last execution."""
     event_count: int
     held_reason: str | None

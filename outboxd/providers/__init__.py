@@ -126,7 +126,8 @@ class Providers:
         finally:
             telemetry.PROVIDER_CALLS_TOTAL.labels(name, came).inc()
             telemetry.PROVIDER_SECONDS.labels(name).observe(time.monotonic() - begun)
-        cost = self.cost(reply.model, reply.tokens_in, reply.tokens_out)
+        free = isinstance(provider, Offline)
+        cost = 0 if free else self.cost(reply.model, reply.tokens_in, reply.tokens_out)
         telemetry.PROVIDER_TOKENS_TOTAL.labels(name, "in").inc(reply.tokens_in)
         telemetry.PROVIDER_TOKENS_TOTAL.labels(name, "out").inc(reply.tokens_out)
         telemetry.PROVIDER_COST_MICROS_TOTAL.labels(name).inc(cost or 0)

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 
 from outboxd.db import rows
 from outboxd.model import Attempt, Caller
-from outboxd.model.jobs import Outcome, State
+from outboxd.model.jobs import Generated, Outcome, State
 from outboxd.store.callers import CALLER, row
 
 Conn = AsyncConnection[dict[str, Any]]
@@ -54,7 +54,8 @@ left join (
 ) l on l.job_id = j.id
 left join lateral (select t.* from outbox.attempts t
   where t.job_id = j.id order by t.no desc limit 1) a on true
-left join lateral (select t.outcome from outbox.attempts t
+left join lateral (select coalesce(case when t.outcome = 'completed' and q.handler in ('observe', 'summarize')
+    then t.output ->> 'outcome' end, t.outcome) as outcome from outbox.attempts t
   where t.job_id = j.id and t.outcome not in ('retried', 'purged') order by t.no desc limit 1) e on true
 left join lateral (select t.* from outbox.attempts t
   where t.job_id = j.id and t.outcome in ('failed', 'timed_out', 'lost') order by t.no desc limit 1) f on true
@@ -104,6 +105,16 @@ join outbox.attempts a on a.job_id = j.id
 where j.id = %s and outbox.sees({CALLER}, j.team_id, j.project_id) and a.no > %s
 order by a.no limit %s
 """.encode()
+# The last execution of each; what is no execution (a retry, a purge) is passed by.
+_LAST = """
+select j.id, t.attempt, t.series, t.lease_id, t.worker_id,
+  outbox.ms(coalesce(t.started_at, t.at)) as started_at_epoch, outbox.ms(t.at) as ended_at_epoch,
+  t.outcome, t.class as class_, t.status, t.error as message,
+  outbox.ms(t.retry_at) as retry_at_epoch, t.ms as duration_ms, coalesce(t.detail -> 'delivery', 'null') as delivery
+from unnest(%s::uuid[]) j(id)
+cross join lateral (select t.* from outbox.attempts t
+  where t.job_id = j.id and t.outcome not in ('retried', 'purged') order by t.no desc limit 1) t
+""".encode()
 _RUNNING = b"""
 select u.attempt, u.series, l.id as lease_id, l.worker_id, outbox.ms(l.claimed_at) as started_at_epoch,
   null as ended_at_epoch, 'running' as outcome, null as class_, null as status, null as message,
@@ -150,7 +161,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     """The last word of the ledger."""
     claimed_at: datetime | None
     failed_at: datetime | None
-    outcome: Outcome | None
+    outcome: Outcome | Generated | None
     class_: str | None
     error: str | None
     status: int | None
@@ -213,6 +224,12 @@ async def attempts(conn: Conn, caller: Caller, job: UUID, after: int, limit: int
 async def running(conn: Conn, job: UUID) -> Attempt | None:
     """The attempt that a worker has in hand."""
     return await rows.maybe(await conn.execute(_RUNNING, (job, job)), Attempt)
+
+
+async def last_attempts(conn: Conn, jobs: Collection[UUID]) -> dict[UUID, Attempt]:
+    """Of deliveries: how the last attempt of each went, with what its target answered."""
+    found = await (await conn.execute(_LAST, (list(jobs),))).fetchall()
+    return {each["id"]: rows.struct(each, Attempt) for each in found}
 
 
 def attempt_of(told: LedgerRow) -> Attempt:
