@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from outboxd.model import Caller
+from outboxd.store import history
 from tests.fake_provider import fails, hangs, says
 from tests.memory.brain import EDIT, Brain
 from tests.waiting import until
@@ -289,6 +291,21 @@ async def test_what_is_expunged_during_the_call_is_not_written(mind: Brain) -> N
 
     assert "expunged" == told(end["output"])["outcome"]
     assert [] == await mind.observations()
+
+
+async def test_a_job_tells_what_came_of_it(mind: Brain) -> None:
+    mind.fake.script(says(block("One")), says(NOTHING))
+    everybody = Caller(everywhere=True, actor="test")
+    async with mind.at_work(environ={"OUTBOXD_OBSERVE_BATCH": "1"}):
+        told_ = []
+        for n in range(2):
+            event = await mind.event({"n": str(n)})
+            await mind.end(event)
+            async with mind.crew.db.connection() as conn:
+                [row] = await history.of_ids(conn, everybody, [await mind.job(event)])
+            told_.append((row.state, row.outcome))
+
+    assert [("completed", "observed"), ("completed", "skipped")] == told_
 
 
 async def test_the_provider_that_asks_nobody_costs_nothing(mind: Brain) -> None:
