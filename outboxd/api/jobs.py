@@ -52,7 +52,7 @@ async def listed(exchange: Exchange) -> Reply:
     payloads = _wants_payload(exchange)
     where = JobFilter(
         project=await tenancy.asked_project(exchange),
-        states=_states(exchange),
+        states=states(exchange),
         queue=queries.text(exchange, "queue", 100),
         handler=queries.text(exchange, "handler", 255),
         kind=queries.choice(exchange, "source_type", _KINDS),
@@ -73,7 +73,7 @@ async def of_team(exchange: Exchange) -> Reply:
     team = tenancy.path_id(exchange)
     if team != exchange.team:
         raise await tenancy.refuse(exchange, "Team", team, siblings=False)
-    return x.json(await _page(exchange, JobFilter(states=_states(exchange))))
+    return x.json(await _page(exchange, JobFilter(states=states(exchange))))
 
 
 async def of_project(exchange: Exchange) -> Reply:
@@ -83,7 +83,7 @@ async def of_project(exchange: Exchange) -> Reply:
     if project is None or (own is not None and project != own):
         raise await tenancy.refuse(exchange, "Project", project, siblings=False)
     await tenancy.need_project(exchange, project)
-    return x.json(await _page(exchange, JobFilter(project=project, states=_states(exchange))))
+    return x.json(await _page(exchange, JobFilter(project=project, states=states(exchange))))
 
 
 async def one(exchange: Exchange) -> Reply:
@@ -168,7 +168,8 @@ def _wants_payload(exchange: Exchange) -> bool:
     return True
 
 
-def _states(exchange: Exchange) -> list[str] | None:
+def states(exchange: Exchange) -> list[str] | None:
+    """`status` of a list. Raises Invalid."""
     given = queries.text(exchange, "status")
     if given is None:
         return None

@@ -32,6 +32,7 @@ PARAMETERS: Mapping[str, Any] = {
     "apiKeyId": Ident,
     "agentId": text(255),
     "archived": Flag,
+    "class": text(64, "how the last attempt ended"),
     "classification": text(64, "why the last attempt failed"),
     "concept": text(100, "whatever the case"),
     "dryRun": Flag,

@@ -106,15 +106,16 @@ where j.id = %s and outbox.sees({CALLER}, j.team_id, j.project_id) and a.no > %s
 order by a.no limit %s
 """.encode()
 # The last execution of each; what is no execution (a retry, a purge) is passed by.
-_LAST = """
+_LAST = b"""
 select j.id, t.attempt, t.series, t.lease_id, t.worker_id,
   outbox.ms(coalesce(t.started_at, t.at)) as started_at_epoch, outbox.ms(t.at) as ended_at_epoch,
   t.outcome, t.class as class_, t.status, t.error as message,
-  outbox.ms(t.retry_at) as retry_at_epoch, t.ms as duration_ms, coalesce(t.detail -> 'delivery', 'null') as delivery
+  outbox.ms(t.retry_at) as retry_at_epoch, t.ms as duration_ms,
+  coalesce(t.detail -> 'delivery', 'null') as delivery
 from unnest(%s::uuid[]) j(id)
 cross join lateral (select t.* from outbox.attempts t
   where t.job_id = j.id and t.outcome not in ('retried', 'purged') order by t.no desc limit 1) t
-""".encode()
+"""
 _RUNNING = b"""
 select u.attempt, u.series, l.id as lease_id, l.worker_id, outbox.ms(l.claimed_at) as started_at_epoch,
   null as ended_at_epoch, 'running' as outcome, null as class_, null as status, null as message,

@@ -60,6 +60,13 @@ where true {_BOUNDS}
   and (%(project)s::uuid is null or j.project_id = %(project)s)
 order by j.id desc limit %(most)s
 """
+_OF_ENDPOINT = f"""
+select j.* from outbox.endpoints e
+cross join lateral (select j.* from outbox.jobs j where j.queue_id = e.queue_id
+  and j.event_id is not null and j.deadline is not null {_BOUNDS} order by j.id desc limit %(most)s) j
+where e.id = %(endpoint)s and outbox.sees({_SCOPE}, e.team_id, e.project_id)
+order by j.id desc limit %(most)s
+"""
 # Its own (a summary's, a gathering's, a generation's), and those of its events.
 _OF_SESSION = f"""
 select j.* from (
@@ -82,6 +89,7 @@ where (%(states)s::text[] is null or p.state = any(%(states)s))
     when q.handler = 'summarize' and j.session_id is not null then 'session_summary'
     when j.event_id is null then 'direct' else 'agent_event' end = %(kind)s)
   and (%(class)s::text is null or f.class = %(class)s)
+  and (%(last_class)s::text is null or a.class = %(last_class)s)
   and (%(request)s::text is null or coalesce(j.request_id, v.request_id) = %(request)s)
   and (%(session)s::uuid is null or %(session)s in (j.session_id, v.session_id))
   and (not %(held)s or coalesce(w.held, k.held) is not null
@@ -102,6 +110,10 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     session: UUID | None = None
     request: str | None = None
     classification: str | None = None
+    last_class: str | None = None
+    """Of the last word of the ledger."""
+    endpoint: UUID | None = None
+    """Only deliveries to it; with `event`, say `queue` too."""
     since: datetime | None = None
     until: datetime | None = None
     held: bool = False
@@ -110,7 +122,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     def looks_inside(self) -> bool:
         """Does it ask for more than the body of a job says?"""
         return bool(
-            self.states or self.queue or self.handler or self.kind or self.classification
+            self.states or self.queue or self.handler or self.kind or self.classification or self.last_class
             or self.request or self.session or self.held
         )  # fmt: skip
 
@@ -163,6 +175,8 @@ def _source(where: JobFilter) -> str:
     match where:
         case JobFilter(event=UUID()):
             return _OF_EVENT
+        case JobFilter(endpoint=UUID()):
+            return _OF_ENDPOINT
         case JobFilter(session=UUID()):
             return _OF_SESSION
         case JobFilter(states=["failed"]):
@@ -187,6 +201,8 @@ def _values(caller: Caller, where: JobFilter, after: UUID | None) -> dict[str, A
         "session": where.session,
         "request": where.request,
         "class": where.classification,
+        "last_class": where.last_class,
+        "endpoint": where.endpoint,
         "since": where.since,
         "until": where.until,
         "held": where.held,

@@ -21,7 +21,7 @@ declare
   v_job uuid;
 begin
   perform outbox.need_read_committed();
-  v_endpoint := outbox.lock_endpoint(v_caller, p_endpoint);
+  v_endpoint := outbox.lock_endpoint(v_caller, p_endpoint, not p_dry_run);
   perform outbox.check_recovery(v_endpoint, p_since, coalesce(p_until, outbox.clock()), p_only, p_types, p_rate);
   v_range := int8range(outbox.feed_before(v_endpoint.project_id, p_since),
     outbox.feed_before(v_endpoint.project_id, coalesce(p_until, 'infinity')), '[]');
