@@ -33,6 +33,10 @@ grant execute on function outbox.me to outbox_producer, outbox_worker, outbox_op
 grant execute on function outbox.publish, outbox.publish_many, outbox.enqueue, outbox.match_routes
   to outbox_producer, outbox_operator;
 
+-- Producers that write rows as log-based readers want them. Who wrote a row and whether it was refused is not theirs.
+grant insert (id, aggregatetype, aggregateid, type, payload, "timestamp", tracingspancontext, project_id)
+  on outbox.outboxevent to outbox_producer;
+
 -- Questions that one person answers.
 grant execute on function outbox.ask, outbox.answer, outbox.use_suggestion, outbox.withdraw, outbox.expire_interactions
   to outbox_producer, outbox_operator;

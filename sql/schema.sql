@@ -663,11 +663,13 @@ create table outbox.outboxevent (
   payload jsonb,
   "timestamp" timestamp with time zone,
   tracingspancontext text,
-  project_id uuid,
+  project_id uuid default (NULLIF(current_setting('outbox.project'::text, true), ''::text))::uuid,
   refused_at timestamp with time zone,
   refused_reason text,
+  producer text not null default SESSION_USER,
   constraint outboxevent_pkey PRIMARY KEY (n)
-);
+)
+with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
 
 create table outbox.pending (
   project_id uuid not null,
@@ -1011,6 +1013,7 @@ CREATE INDEX dead_letters_failed ON outbox.dead_letters USING btree (failed_at);
 CREATE INDEX dead_letters_project ON outbox.dead_letters USING btree (project_id, job_id);
 CREATE INDEX dead_letters_queue ON outbox.dead_letters USING btree (queue_id, failed_at);
 CREATE INDEX endpoint_secrets_endpoint ON outbox.endpoint_secrets USING btree (endpoint_id, created_at);
+CREATE INDEX endpoint_secrets_expiry ON outbox.endpoint_secrets USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 CREATE INDEX endpoints_project ON outbox.endpoints USING btree (project_id, id);
 CREATE UNIQUE INDEX endpoints_queue ON outbox.endpoints USING btree (queue_id);
 CREATE UNIQUE INDEX endpoints_uid ON outbox.endpoints USING btree (project_id, uid) WHERE (uid IS NOT NULL);
@@ -1073,6 +1076,7 @@ CREATE UNIQUE INDEX usage_months_scope ON outbox.usage_months USING btree (team_
 CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (team_id, day, COALESCE(project_id, '00000000-0000-0000-0000-000000000000'::uuid));
 
 -- function outbox.action_fits(p_action text, p_wanted text) returns boolean immutable
+-- function outbox.add_endpoint_key(p_endpoint uuid, p_kind text, p_sealed bytea, p_public text) returns void volatile
 -- function outbox.add_handler(p_caller outbox.caller, p_name text, p_open boolean DEFAULT true) returns boolean volatile security definer
 -- function outbox.add_route(p_caller outbox.caller, p_pattern text, p_queue text, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns uuid volatile security definer
 -- function outbox.admit(p_caller outbox.caller) returns outbox.caller stable
@@ -1117,7 +1121,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.change_project(p_caller outbox.caller, p_project uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.projects volatile
 -- function outbox.change_route(p_caller outbox.caller, p_route uuid, p_options jsonb) returns void volatile security definer
 -- function outbox.change_team(p_caller outbox.caller, p_team uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.teams volatile
--- function outbox.check_answer(p_answer jsonb, p_digest text) returns void immutable
+-- function outbox.check_answer(p_answer jsonb, p_digest text) returns text immutable
 -- function outbox.check_budgets(p_budgets jsonb) returns void immutable
 -- function outbox.check_changes(p_changes jsonb, p_known text[]) returns void volatile
 -- function outbox.check_filter(p_filter jsonb) returns void volatile
@@ -1131,8 +1135,10 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.check_route(p_route outbox.routes) returns void volatile
 -- function outbox.check_setting_names(p_settings jsonb) returns void immutable
 -- function outbox.check_settings(p_settings jsonb) returns void volatile
+-- function outbox.choose_project(p_project uuid, p_mine uuid[]) returns uuid stable
 -- function outbox.cjk() returns text immutable
 -- function outbox.claim(p_worker uuid, p_limit integer, p_spots outbox.spot[] DEFAULT NULL::outbox.spot[]) returns SETOF outbox.claimed volatile security definer
+-- function outbox.claim_interaction(p_caller outbox.caller, p_id text, p_project uuid, p_connection text, p_actor text, p_answer jsonb, p_digest bytea) returns outbox.interactions volatile
 -- function outbox.claim_job_key(p_job outbox.jobs) returns uuid volatile
 -- function outbox.claim_lanes(p_spots outbox.spot[], p_limit integer, p_now timestamp with time zone) returns outbox.ready[] volatile
 -- function outbox.claim_lease(p_worker outbox.workers, p_rows outbox.ready[], p_now timestamp with time zone) returns SETOF outbox.claimed volatile
@@ -1161,6 +1167,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.delivered(p_event uuid, p_received timestamp with time zone, p_queue integer, p_only text) returns boolean stable
 -- function outbox.deny_interaction(p_caller outbox.caller, p_id text, p_project uuid, p_connection text, p_actor text DEFAULT NULL::text) returns void volatile
 -- function outbox.disable_endpoint(p_endpoint uuid, p_trigger text, p_class text DEFAULT NULL::text, p_status integer DEFAULT NULL::integer, p_quiet boolean DEFAULT false) returns boolean volatile
+-- function outbox.drain_outboxevents(p_limit integer) returns TABLE(n bigint, status integer, project_id uuid, jobs jsonb) volatile
 -- function outbox.drop_observations(p_project uuid, p_observations uuid[]) returns integer volatile
 -- function outbox.due_queues(p_worker uuid, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.effective_scopes(p_scopes text[]) returns text[] immutable
@@ -1210,7 +1217,9 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.idle_sessions(p_limit integer, p_after uuid, p_upto uuid) returns TABLE(session_id uuid, quiet_since timestamp with time zone) stable
 -- function outbox.incarnation() returns text stable
 -- function outbox.incoming_of(p_event jsonb, p_project uuid, p_ord integer) returns outbox.incoming stable
+-- function outbox.incoming_of_outboxevent(p_row outbox.outboxevent, p_ord integer, p_now timestamp with time zone) returns outbox.incoming stable
 -- function outbox.ingest(p_rows outbox.incoming[], p_again boolean DEFAULT false) returns TABLE(ord integer, unit integer, status integer, event_id uuid, duplicate boolean, differs boolean, error text, code text, own boolean, received_at timestamp with time zone, jobs jsonb, session_id uuid, deferred boolean) volatile
+-- function outbox.ingest_apart(p_rows outbox.incoming[]) returns jsonb volatile
 -- function outbox.ingest_events(p_rows outbox.incoming[], p_sessions uuid[], p_now timestamp with time zone) returns void volatile
 -- function outbox.ingest_jobs(p_rows outbox.incoming[], p_policies text[], p_sessions uuid[], p_now timestamp with time zone) returns TABLE(ord integer, keyed uuid[], jobs jsonb) volatile
 -- function outbox.ingest_keys(p_rows outbox.incoming[], p_refused integer[], p_now timestamp with time zone) returns outbox.verdict[] volatile
@@ -1236,7 +1245,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.like_of(p_globs jsonb) returns text[] immutable
 -- function outbox.live_worker(p_worker uuid) returns outbox.workers stable
 -- function outbox.living_sources(p_job outbox.jobs, p_events uuid[]) returns uuid[] stable
--- function outbox.lock_endpoint(p_caller outbox.caller, p_id uuid) returns outbox.endpoints volatile
+-- function outbox.lock_endpoint(p_caller outbox.caller, p_id uuid, p_hold boolean DEFAULT true) returns outbox.endpoints volatile
 -- function outbox.lock_job(p_job outbox.jobs, p_open boolean DEFAULT false) returns record volatile
 -- function outbox.lock_lanes(p_jobs uuid[]) returns bigint[] volatile
 -- function outbox.lock_memory(p_project uuid) returns void volatile
@@ -1281,7 +1290,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.observation_fits(p_filter jsonb, p_id uuid, p_session uuid, p_kind text, p_platform text, p_created_at timestamp with time zone, p_metadata jsonb) returns boolean stable
 -- function outbox.observed_on(p_observation uuid, p_session uuid, p_platform text) returns text stable
 -- function outbox.observing(p_session uuid, p_summary uuid) returns integer stable
--- function outbox.open_endpoint(p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea, p_secret bytea) returns void volatile
+-- function outbox.open_endpoint(p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea) returns void volatile
 -- function outbox.open_gathering(p_group outbox.gathered, p_from integer, p_to integer, p_full boolean) returns outbox.gatherings volatile
 -- function outbox.open_lane(p_job outbox.jobs) returns void volatile
 -- function outbox.open_lanes(p_jobs uuid[]) returns void volatile
@@ -1323,6 +1332,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.purge_jobs(p_purge outbox.purges, p_limit integer) returns integer volatile
 -- function outbox.purgeable_jobs(p_caller outbox.caller, p_project uuid, p_mark timestamp with time zone, p_limit integer) returns uuid[] volatile
 -- function outbox.queue_settings(p_queue outbox.queues, p_settings jsonb) returns outbox.queues volatile
+-- function outbox.rarest_first(p_lexemes text[]) returns text[] stable
 -- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.record_observations(p_job uuid, p_items jsonb, p_dedupe boolean) returns TABLE(index integer, observation_id uuid, fresh boolean) volatile
@@ -1359,6 +1369,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.revive_endpoint(p_endpoint outbox.endpoints) returns boolean volatile
 -- function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
 -- function outbox.roll_up_usage(p_kept interval, p_limit integer) returns integer volatile
+-- function outbox.rotate_endpoint_key(p_caller outbox.caller, p_endpoint uuid, p_kind text, p_sealed bytea, p_public text, p_overlap interval) returns timestamp with time zone volatile
 -- function outbox.rotate_key(p_caller outbox.caller, p_key uuid, p_hash bytea, p_prefix text, p_overlap interval DEFAULT '1 day'::interval) returns outbox.keys volatile
 -- function outbox.route_options(p_route outbox.routes, p_options jsonb, p_also text[] DEFAULT '{}'::text[]) returns outbox.routes volatile
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
@@ -1424,6 +1435,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.term_query(p_lexeme text) returns text immutable
 -- function outbox.texts_of(p_value jsonb) returns text[] immutable
 -- function outbox.tokens(p_queue outbox.queues, p_gate outbox.gates, p_now timestamp with time zone) returns double precision immutable
+-- function outbox.traceparent_of(p_text text) returns text immutable
 -- function outbox.trail_fits(p_entry outbox.trail, p_filter jsonb) returns boolean immutable
 -- function outbox.trail_id(p_at timestamp with time zone, p_about text) returns uuid immutable
 -- function outbox.trail_jobs(p_projects uuid[], p_from timestamp with time zone, p_to timestamp with time zone) returns SETOF uuid stable
@@ -1445,6 +1457,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.wake_queues(p_queues integer[]) returns void volatile
 -- function outbox.wants(p_endpoint outbox.endpoints, p_type text, p_payload jsonb, p_adapter text) returns boolean stable
 -- function outbox.weigh(p_caller outbox.caller, p_queue text, p_project uuid, p_weight integer) returns void volatile security definer
+-- function outbox.who(p_role text) returns outbox.caller stable
 -- function outbox.whole_between(p_value jsonb, p_low numeric, p_high numeric) returns boolean immutable
 -- function outbox.why(p_job uuid) returns TABLE(rank integer, reason text, detail text, until timestamp with time zone) stable security definer
 -- function outbox.why_lane(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable

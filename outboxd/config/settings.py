@@ -119,6 +119,9 @@ class Config(MemorySettings, frozen=True, kw_only=True):
     max_live_jobs: Annotated[
         int, Says(kinds.number(0, 1_000_000_000), "living jobs of a project, then 503 over HTTP; 0: no limit")
     ] = 0
+    debezium_table: Annotated[
+        bool, Says(kinds.flag(), "rows written to outbox.outboxevent become events")
+    ] = False
     event_key_days: Annotated[timedelta, in_days("how long an event's key is remembered", 1, 365)] = (
         timedelta(30)
     )

@@ -13,6 +13,7 @@ def shared(config: Config) -> dict[str, str]:
     return {
         "hold_days": str(config.hold_days.days),
         "event_key_days": str(config.event_key_days.days),
+        "debezium_table": "on" if config.debezium_table else "off",
         "partition_days": str(config.partition_days.days),
         "event_days": _days(config.event_days),
         "memory_days": _days(config.memory_days),

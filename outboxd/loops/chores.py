@@ -14,6 +14,7 @@ from outboxd.config import Config
 from outboxd.db import faults
 from outboxd.db.link import Link, reachable
 from outboxd.db.pool import Database
+from outboxd.loops.debezium import Debezium
 from outboxd.loops.partitions import Partitions
 from outboxd.loops.requests import ROWS, Requests
 from outboxd.loops.sweeper import Chore
@@ -25,6 +26,7 @@ from outboxd.store import (
     idempotency,
     interactions,
     jobs,
+    outboxevents,
     queues,
     rates,
     sessions,
@@ -34,6 +36,7 @@ from outboxd.store.queues import Conn
 
 log = structlog.get_logger()
 
+_FIFTH = timedelta(milliseconds=200)
 _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
 _TEN_MINUTES = timedelta(minutes=10)
@@ -59,7 +62,9 @@ def chores(
     metering = requests or Requests(db)
     upkeep = Upkeep(db, wakes, config, direct)
     partitions = Partitions(direct, config)
+    relay = Chore(name="debezium", interval=_FIFTH, once=Debezium(db, wakes).once, full=outboxevents.MOST)
     return (
+        *([relay] if config.debezium_table else []),
         Chore(name="reap", interval=_SECOND, once=upkeep.reap, full=_REAPED, asked=True),
         Chore(name="stage", interval=_SECOND, once=upkeep.stage, full=_STAGED, asked=True),
         Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS),

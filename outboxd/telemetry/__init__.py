@@ -84,6 +84,9 @@ INGEST_COMMIT_SECONDS = _seconds("ingest_commit_seconds", "One commit of a group
 INGEST_REFUSED_TOTAL = _counter("ingest_refused_total", "Events refused by pressure.", "reason")
 INGEST_ISOLATIONS_TOTAL = _counter("ingest_isolations_total", "Groups taken apart for a bad row.")
 INGEST_DUPLICATES_TOTAL = _counter("ingest_duplicates_total", "Events that were here already.", "kind")
+INGEST_DEBEZIUM_REFUSED_TOTAL = _counter(
+    "ingest_debezium_refused_total", "Rows of outboxevent that may not become events."
+)
 NOTIFY_SENT_TOTAL = _counter("notify_sent_total", "Hints sent to other processes.")
 NOTIFY_FAILURES_TOTAL = _counter("notify_failures_total", "Hints that could not be sent.")
 

@@ -24,8 +24,7 @@ begin
     v_row.actor := 'sql:' || session_user;
     v_row.payload := case when v_row.payload is null or v_row.payload = 'null' then '{}' else v_row.payload end;
     v_row.metadata := coalesce(v_row.metadata, '{}');
-    v_row.traceparent := case when v_row.traceparent ~ '^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}'
-      then v_row.traceparent end;
+    v_row.traceparent := outbox.traceparent_of(v_row.traceparent);
     perform outbox.check_incoming(v_row, v_now, v_which);
     v_row.event_key := coalesce(v_row.event_key, outbox.native_key(v_row));
     v_rows := v_rows || v_row;

@@ -112,3 +112,11 @@ create table outbox.endpoint_ends (
 insert into outbox.queues (name, handler, class, timeout, lease_size, attempts, backoff, created_at)
 values ('recover', 'recover', 'recover', '5 min', 5, 100, '{"baseMs": 1000, "capMs": 60000}', clock_timestamp())
 on conflict (name) do nothing;
+
+create index endpoint_secrets_expiry on outbox.endpoint_secrets (expires_at) where expires_at is not null;
+
+-- Who wrote a row is not what the row says, and what it may name is judged when it is taken out.
+alter table outbox.outboxevent
+  add column producer text not null default session_user,
+  alter column project_id set default nullif(current_setting('outbox.project', true), '')::uuid,
+  set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, vacuum_truncate = off);

@@ -17,6 +17,7 @@ SPECIFIED = """
   limits_not_asked_total
   ingest_events_total ingest_queue_events ingest_queue_bytes ingest_group_size
   ingest_commit_seconds ingest_refused_total ingest_isolations_total ingest_duplicates_total
+  ingest_debezium_refused_total
   notify_failures_total jobs_total job_wait_seconds job_run_seconds queue_due queue_oldest_seconds
   claims_total claim_seconds settle_refused_total rescued_total dead_letters lanes_blocked slots_in_use
   beat_age_seconds self_fenced_total notify_sent_total xmin_age_seconds queue_paused workers stuck_jobs
