@@ -37,6 +37,7 @@ class Served:
 
     def __init__(self, db: Database, egress: Egress, given: Config) -> None:
         self.config = given
+        self.egress = egress
         self.wakes = Wakes()
         self.ingest = Ingest(
             db,
