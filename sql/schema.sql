@@ -1083,10 +1083,10 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.advance_lane(p_lane bigint) returns void volatile
 -- function outbox.allow_egress(p_caller outbox.caller, p_project uuid, p_on boolean) returns boolean volatile
 -- function outbox.announce(p_project uuid, p_type text, p_payload jsonb) returns void volatile
--- function outbox.answer(p_id text, p_project uuid, p_connection text, p_actor text, p_answer jsonb, p_digest text DEFAULT NULL::text, p_caller outbox.caller DEFAULT NULL::outbox.caller) returns TABLE(outcome text, interaction_id text, answer_event_id uuid, answer jsonb) volatile security definer
+-- function outbox.answer(p_id text, p_project uuid, p_connection text, p_actor text, p_answer jsonb, p_digest text DEFAULT NULL::text, p_caller outbox.caller DEFAULT outbox.me()) returns TABLE(outcome text, interaction_id text, answer_event_id uuid, answer jsonb) volatile security definer
 -- function outbox.answer_outcome(p_row outbox.interactions, p_actor text, p_answer jsonb, p_digest bytea) returns text volatile
 -- function outbox.append_to_lanes(p_project uuid, p_jobs outbox.placeable[]) returns TABLE(queue text, handler text, n integer) volatile
--- function outbox.ask(p_project uuid, p_connection text, p_actor text, p_prompt jsonb, p_id text DEFAULT NULL::text, p_kind text DEFAULT 'question'::text, p_options jsonb DEFAULT NULL::jsonb, p_free_text boolean DEFAULT NULL::boolean, p_context jsonb DEFAULT '{}'::jsonb, p_ttl interval DEFAULT '24:00:00'::interval, p_session uuid DEFAULT NULL::uuid, p_max_uses integer DEFAULT NULL::integer, p_traceparent text DEFAULT NULL::text, p_caller outbox.caller DEFAULT NULL::outbox.caller) returns TABLE(interaction_id text, state text, digest text, created_at timestamp with time zone, expires_at timestamp with time zone, answered_at timestamp with time zone, answered_by text, answer jsonb, answer_event_id uuid, ended_reason text, duplicate boolean) volatile security definer
+-- function outbox.ask(p_project uuid, p_connection text, p_actor text, p_prompt jsonb, p_id text DEFAULT NULL::text, p_kind text DEFAULT 'question'::text, p_options jsonb DEFAULT NULL::jsonb, p_free_text boolean DEFAULT NULL::boolean, p_context jsonb DEFAULT '{}'::jsonb, p_ttl interval DEFAULT '24:00:00'::interval, p_session uuid DEFAULT NULL::uuid, p_max_uses integer DEFAULT NULL::integer, p_traceparent text DEFAULT NULL::text, p_caller outbox.caller DEFAULT outbox.me()) returns TABLE(interaction_id text, state text, digest text, created_at timestamp with time zone, expires_at timestamp with time zone, answered_at timestamp with time zone, answered_by text, answer jsonb, answer_event_id uuid, ended_reason text, duplicate boolean) volatile security definer
 -- function outbox.asked_by(p_request text, p_actor text, p_key uuid, p_filter jsonb) returns boolean immutable
 -- function outbox.asking_project(p_caller outbox.caller, p_project uuid, p_session uuid) returns outbox.projects stable
 -- function outbox.audit(p_caller outbox.caller, p_action text, p_resource_type text, p_resource text, p_team uuid, p_project uuid, p_details jsonb DEFAULT '{}'::jsonb) returns void volatile
@@ -1309,7 +1309,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.place(p_project uuid, p_limit integer DEFAULT 500) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.placeable_jobs(p_batch outbox.unplaced, p_last bigint) returns outbox.placeable[] volatile
 -- function outbox.platform_of(p_name text) returns text immutable
--- function outbox.poll(p_worker uuid DEFAULT NULL::uuid) returns TABLE(due_queues integer[], next_due timestamp with time zone, pending boolean, unplaced boolean, leases_open boolean, to_reap boolean, to_stage boolean, next_tick timestamp with time zone) volatile security definer
+-- function outbox.poll(p_worker uuid DEFAULT NULL::uuid) returns TABLE(due_queues integer[], next_due timestamp with time zone, pending boolean, unplaced boolean, leases_open boolean, to_reap boolean, to_stage boolean, upkeep text[], next_tick timestamp with time zone) volatile security definer
 -- function outbox.position(p_project uuid DEFAULT NULL::uuid) returns text stable security definer
 -- function outbox.probe_providers(p_queue integer) returns void volatile
 -- function outbox.producer_project(p_project uuid) returns uuid stable
@@ -1409,6 +1409,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.sole_events(p_observations uuid[]) returns uuid[] stable
 -- function outbox.sole_jobs(p_events uuid[]) returns uuid[] stable
 -- function outbox.sole_observations(p_events uuid[]) returns uuid[] stable
+-- function outbox.some_of(p_terms text[], p_needed integer) returns text immutable
 -- function outbox.spent_on(p_budget text, p_call outbox.usage_calls) returns bigint immutable
 -- function outbox.stage(p_limit integer DEFAULT 1000, p_hint timestamp with time zone DEFAULT NULL::timestamp with time zone) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.stagger(p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns outbox.settling[] volatile
@@ -1449,7 +1450,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.usage_figures() returns TABLE(day date, team_id uuid, project_id uuid, provider text, model text, kind text, total bigint, cap bigint, used_ratio numeric) stable security definer
 -- function outbox.usage_of(p_caller outbox.caller, p_since timestamp with time zone, p_until timestamp with time zone, p_group_by text DEFAULT NULL::text) returns TABLE("group" text, kind text, amount bigint) stable
 -- function outbox.usage_rows(p_team uuid, p_project uuid, p_since timestamp with time zone, p_until timestamp with time zone) returns TABLE(project_id uuid, model text, day date, kind text, amount bigint) stable
--- function outbox.use_suggestion(p_id text, p_project uuid, p_connection text, p_actor text, p_choice integer, p_caller outbox.caller DEFAULT NULL::outbox.caller) returns TABLE(interaction_id text, choice integer, value text, uses integer, max_uses integer, use_event_id uuid) volatile security definer
+-- function outbox.use_suggestion(p_id text, p_project uuid, p_connection text, p_actor text, p_choice integer, p_caller outbox.caller DEFAULT outbox.me()) returns TABLE(interaction_id text, choice integer, value text, uses integer, max_uses integer, use_event_id uuid) volatile security definer
 -- function outbox.uuid7(p_at timestamp with time zone) returns uuid volatile
 -- function outbox.uuid7_floor(p_at timestamp with time zone) returns uuid immutable
 -- function outbox.uuid7_time(p_id uuid) returns timestamp with time zone immutable
@@ -1469,7 +1470,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.why_running(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.why_will_end(p_job outbox.jobs) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
 -- function outbox.why_worker(p_job outbox.jobs, p_queue outbox.queues) returns TABLE(weight numeric, reason text, detail text, until timestamp with time zone) stable
--- function outbox.withdraw(p_id text, p_project uuid, p_connection text, p_reason text DEFAULT NULL::text, p_caller outbox.caller DEFAULT NULL::outbox.caller) returns boolean volatile security definer
+-- function outbox.withdraw(p_id text, p_project uuid, p_connection text, p_reason text DEFAULT NULL::text, p_caller outbox.caller DEFAULT outbox.me()) returns boolean volatile security definer
 -- function outbox.words_like(p_value jsonb, p_pattern text, p_low numeric, p_high numeric) returns boolean immutable
 -- function outbox.worn_out(p_endpoint outbox.endpoints, p_now timestamp with time zone) returns boolean stable
 -- function outbox.write_memory(p_caller outbox.caller, p_project uuid, p_memory jsonb) returns TABLE(observation_id uuid, made boolean) volatile

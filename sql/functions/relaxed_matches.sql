@@ -10,7 +10,7 @@ create function outbox.relaxed_matches(
 language plpgsql stable
 as $$
 declare
-  v_lexemes text[] := outbox.search_terms(p_query, 64);
+  v_lexemes text[] := outbox.rarest_first(outbox.search_terms(p_query, 64));
   v_needed int := (cardinality(v_lexemes) + 2) / 3;
 begin
   if cardinality(v_lexemes) < 2 then
