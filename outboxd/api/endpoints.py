@@ -1,15 +1,14 @@
-"""Webhook targets: POST, GET, PATCH, DELETE /v1/endpoints, and their secrets."""
+"""Webhook targets: POST, GET, PATCH, DELETE /v1/endpoints."""
 
-import secrets as random
-from base64 import b64encode
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
-from outboxd.api import cursors, endpoint_wire, idempotency, queries, tenancy
+from outboxd.api import cursors, endpoint_signing, endpoint_wire, idempotency, queries, tenancy
 from outboxd.api import exchange as x
+from outboxd.api.endpoint_signing import Made
 from outboxd.api.endpoint_wire import EndpointIn
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.json_checks import refused
@@ -17,13 +16,13 @@ from outboxd.api.wire import uuid_of
 from outboxd.db.faults import Clash
 from outboxd.db.link import Link
 from outboxd.errors import Blocked, Conflict, Invalid, Issue, NotFound, PreconditionFailed
-from outboxd.model.endpoints import EndpointMade, EndpointPage, EndpointReply, EndpointSecrets
-from outboxd.store import audit, endpoints, secrets
+from outboxd.model.endpoints import EndpointPage, EndpointReply
+from outboxd.store import endpoint_keys, endpoints, secrets
 from outboxd.store.callers import ByKey
+from outboxd.store.endpoint_keys import Kind
 from outboxd.store.endpoints import Plan, Stored
 
 LIST_QUERY = frozenset({"projectId", "state", "type", "limit", "cursor"})
-_SECRET_BYTES = 32
 
 
 async def make(exchange: Exchange) -> Reply:
@@ -34,15 +33,14 @@ async def make(exchange: Exchange) -> Reply:
     values = endpoint_wire.whole(given)
     extra = endpoint_wire.headers(given)
     keys, made = exchange.api.config.secret_keys, exchange.api.ingest.mint()
-    secret = "whsec_" + b64encode(random.token_bytes(_SECRET_BYTES)).decode()
-    sealed = secrets.seal(keys, secret.encode(), owner=made, column=endpoints.SEALED_AS)
+    signs = endpoint_signing.missing(values["signing"], (), made, keys)
     await _check_url(exchange, values["url"], project)
     plan = _plan(exchange, made, values, extra or None)
 
     async def write(conn: Link) -> Reply:
-        await endpoints.open_one(conn, by(exchange), made, project, plan, sealed)
+        await endpoints.open_one(conn, by(exchange), made, project, plan, signs.sealed)
         stored = await endpoints.get(conn, exchange.caller, str(made), keys)
-        return x.json(EndpointMade(endpoint=stored.endpoint if stored else None, secret=secret), 201)
+        return x.json(endpoint_signing.said(stored.endpoint if stored else None, signs), 201)
 
     return await idempotency.once(exchange, write, scope=project, hide={"secret"})
 
@@ -84,7 +82,7 @@ async def change(exchange: Exchange) -> Reply:
         await _check_url(exchange, given.url, seen.endpoint.project_id)
     keys, id_ = exchange.api.config.secret_keys, seen.endpoint.id
 
-    async def write(conn: Link) -> Stored | None:
+    async def write(conn: Link) -> Reply:
         await endpoints.hold(conn, id_)
         known = await endpoints.get(conn, exchange.caller, str(id_), keys)
         if known is None:
@@ -95,13 +93,14 @@ async def change(exchange: Exchange) -> Reply:
         if extra is UNSET:
             plan = msgspec.structs.replace(plan, headers=known.sealed_headers)
         await endpoints.change(conn, by(exchange), id_, plan)
-        return await endpoints.get(conn, exchange.caller, str(id_), keys)
+        signs = await _signs(exchange, conn, id_, values["signing"])
+        stored = await endpoints.get(conn, exchange.caller, str(id_), keys)
+        return x.json(endpoint_signing.said(stored.endpoint if stored else None, signs))
 
     try:
-        stored = await exchange.api.db.run(write)
+        return await exchange.api.db.run(write)
     except Clash:
         raise Conflict("another endpoint of this project has this uid") from None
-    return x.json(EndpointReply(endpoint=stored.endpoint if stored else None))
 
 
 async def remove(exchange: Exchange) -> Reply:
@@ -110,23 +109,6 @@ async def remove(exchange: Exchange) -> Reply:
     async with exchange.api.db.transaction() as conn:
         await endpoints.remove(conn, by(exchange), seen.endpoint.id)
     return Reply(204, headers=())
-
-
-async def secret(exchange: Exchange) -> Reply:
-    """GET /v1/endpoints/{id}/secret: those in force, newest first. Audited."""
-    seen = await asked(exchange)
-    keys, id_ = exchange.api.config.secret_keys, seen.endpoint.id
-    async with exchange.api.db.transaction() as conn:
-        found = await endpoints.live_secrets(conn, by(exchange), id_, keys)
-        await audit.record(
-            conn,
-            exchange.caller,
-            "endpoint.secret_read",
-            "endpoint",
-            str(id_),
-            project=seen.endpoint.project_id,
-        )
-    return x.json(EndpointSecrets(secret=found[0] if found else None, secrets=found))
 
 
 async def asked(exchange: Exchange) -> Stored:
@@ -140,6 +122,18 @@ async def asked(exchange: Exchange) -> Stored:
     if found is None:
         raise await tenancy.refuse(exchange, "Endpoint", uuid_of(named))
     return found
+
+
+async def _signs(exchange: Exchange, conn: Link, endpoint: UUID, wanted: Any) -> Made:
+    """What it signs with and has no key for yet is made."""
+    keys = exchange.api.config.secret_keys
+    live = await endpoint_keys.live(conn, by(exchange), endpoint, keys)
+    known: dict[Kind, list[str]] = {"hmac": live.secrets, "ed25519": live.public_keys}
+    there = [kind for kind, those in known.items() if those]
+    made = endpoint_signing.missing(wanted, there, endpoint, keys)
+    for each in made.sealed:
+        await endpoint_keys.add(conn, endpoint, each)
+    return made
 
 
 async def _check_url(exchange: Exchange, url: str, project: UUID) -> None:
@@ -157,7 +151,7 @@ async def _check_url(exchange: Exchange, url: str, project: UUID) -> None:
 def _plan(exchange: Exchange, owner: UUID, values: dict[str, Any], extra: dict[str, str] | None) -> Plan:
     keys = exchange.api.config.secret_keys
     clear = msgspec.json.encode(extra)
-    sealed = secrets.seal(keys, clear, owner=owner, column=endpoints.HEADERS_AS) if extra else None
+    sealed = secrets.seal(keys, clear, owner=owner, column=endpoint_keys.HEADERS_AS) if extra else None
     return Plan(fields=endpoint_wire.columns(values), queue=endpoint_wire.queue(values), headers=sealed)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from outboxd.api import (
+    endpoint_keys,
+    endpoint_routes,
     endpoint_wire,
     endpoints,
     events,
@@ -29,7 +31,7 @@ from outboxd.api.exchange import Handler, Operation
 from outboxd.api.published import Published, PublishedBatch
 from outboxd.mcp.messages import Refusal
 from outboxd.model import health
-from outboxd.model.endpoints import EndpointMade, EndpointPage, EndpointReply, EndpointSecrets
+from outboxd.model.endpoints import EndpointPage, EndpointReply, EndpointSaid, EndpointSecrets, SecretRotated
 from outboxd.model.events import EventPage, EventReply, Timeline
 from outboxd.model.jobs import AttemptPage, JobCancelled, JobPage, JobReply, JobRetried
 
@@ -137,7 +139,7 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
             endpoints.make,
             "endpoints:write",
             body=endpoint_wire.BODY,
-            answers={201: EndpointMade},
+            answers={201: EndpointSaid},
             refuses=(404, 409),
         ),
         "GET": _reads(endpoints.listed, "endpoints:read", endpoints.LIST_QUERY, answers={200: EndpointPage}),
@@ -148,15 +150,26 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
             endpoints.change,
             "endpoints:write",
             body=endpoint_wire.BODY,
-            answers={200: EndpointReply},
+            answers={200: EndpointSaid},
             refuses=(409, 412),
         ),
         "DELETE": _writes(endpoints.remove, "endpoints:write", answers={204: None}),
     },
     "/v1/endpoints/{id}/secret": {
-        "GET": _writes(endpoints.secret, "endpoints:write", answers={200: EndpointSecrets})
+        "GET": _writes(endpoint_keys.shown, "endpoints:write", answers={200: EndpointSecrets})
+    },
+    "/v1/endpoints/{id}/secret/rotate": {
+        "POST": _writes(
+            endpoint_keys.rotate,
+            "endpoints:write",
+            body=endpoint_keys.ROTATE,
+            needs_body=False,
+            answers={200: SecretRotated},
+            refuses=(409,),
+        )
     },
     **interaction_routes.ROUTES,
+    **endpoint_routes.ROUTES,
     **tenant_routes.ROUTES,
     **stream_routes.ROUTES,
     "/v1/mcp": {

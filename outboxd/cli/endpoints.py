@@ -55,20 +55,20 @@ async def show(args: Args, config: "Config") -> Record:
 
 
 async def create(args: Args, config: "Config") -> Record:
+    from outboxd.api import endpoint_signing, endpoint_wire
     from outboxd.cli import database
-    from outboxd.handlers import signing
-    from outboxd.store import endpoints, secrets
+    from outboxd.store import endpoints
     from outboxd.store.ids import Mint
 
-    keys, made, secret = database.seal_keys(config), Mint()(), signing.make_hmac().text()
-    sealed = secrets.seal(keys, secret.encode(), owner=made, column=endpoints.SEALED_AS)
-    plan = _plan(_given(args), None)
+    keys, made, given = database.seal_keys(config), Mint()(), _given(args)
+    signs = endpoint_signing.missing(endpoint_wire.whole(given)["signing"], (), made, keys)
+    plan = _plan(given, None)
     async with database.opened(config) as db, db.transaction() as conn:
         who = await tenancy.caller(conn)
         _, project = await tenancy.scope(conn, who, args)
-        await endpoints.open_one(conn, who, made, project, plan, sealed)
+        await endpoints.open_one(conn, who, made, project, plan, signs.sealed)
         stored = await endpoints.get(conn, who, str(made), keys)
-    return Record(fields={"endpoint": stored.endpoint if stored else None, "secret": secret})
+    return Record(fields=endpoint_signing.said(stored.endpoint if stored else None, signs))
 
 
 async def enable(args: Args, config: "Config") -> Record:

@@ -5,6 +5,8 @@
         await client.record_event(Event(event_type="tool_use", payload={…}, content_session_id="s1"))
         found = await client.search("how do we deploy")
 
+What receives webhooks calls `verify(headers, body, secrets)` first.
+
 It stands alone: nothing of the daemon is imported with it. Replies are the server's JSON objects as
 they come. With a `spool`, a folder, a write that cannot be sent now is kept there and the call gives
 None instead of raising; the next write, or `replay()`, sends what is kept first.
@@ -27,8 +29,9 @@ from outboxd.client.errors import ClientError
 from outboxd.client.orders import Event, Order, batch_of, order, order_of
 from outboxd.client.replay import replay
 from outboxd.client.spool import Spool
+from outboxd.client.verifying import VerificationError, verify
 
-__all__ = ["Client", "ClientError", "Event"]
+__all__ = ["Client", "ClientError", "Event", "VerificationError", "verify"]
 
 log = structlog.get_logger()
 

@@ -9,6 +9,7 @@ import binascii
 import hmac
 import secrets
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -57,6 +58,10 @@ class Ed25519Key(msgspec.Struct, frozen=True):
 
 
 SigningKey = HmacKey | Ed25519Key
+
+
+def make(kind: Literal["hmac", "ed25519"]) -> SigningKey:
+    return make_hmac() if kind == "hmac" else make_ed25519()
 
 
 def make_hmac() -> HmacKey:

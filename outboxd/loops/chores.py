@@ -22,6 +22,7 @@ from outboxd.loops.wakes import Wakes
 from outboxd.store import chores as store
 from outboxd.store import (
     deletion,
+    endpoint_keys,
     gatherings,
     idempotency,
     interactions,
@@ -67,11 +68,17 @@ def chores(
         *([relay] if config.debezium_table else []),
         Chore(name="reap", interval=_SECOND, once=upkeep.reap, full=_REAPED, asked=True),
         Chore(name="stage", interval=_SECOND, once=upkeep.stage, full=_STAGED, asked=True),
-        Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS),
+        Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS, asked=True),
         Chore(name="sessions_idle", interval=_MINUTE, once=upkeep.sessions_idle, full=_IDLE_ENDED),
-        Chore(name="interactions", interval=_HALF_MINUTE, once=upkeep.interactions, full=interactions.SWEPT),
+        Chore(
+            name="interactions",
+            interval=_HALF_MINUTE,
+            once=upkeep.interactions,
+            full=interactions.SWEPT,
+            asked=True,
+        ),
         Chore(name="retention", interval=_TEN_MINUTES, once=upkeep.retention, full=_EXPIRED),
-        Chore(name="purge", interval=_TEN_SECONDS, once=upkeep.purge, full=1),
+        Chore(name="purge", interval=_TEN_SECONDS, once=upkeep.purge, full=1, asked=True),
         Chore(name="partitions_make", interval=_TEN_MINUTES, once=partitions.make),
         Chore(name="partitions_drop", interval=_TEN_MINUTES, once=partitions.drop, limit=_TEN_MINUTES),
         Chore(
@@ -115,13 +122,13 @@ class Upkeep:
         return sum(each.n for each in due)
 
     async def expire(self) -> int:
-        """Ends what nobody may start any more, and drops keys and replies that no longer count."""
+        """Ends what nobody may start any more, and drops keys, replies and tokens that no longer count."""
         ended = await self._run(lambda conn: jobs.expire(conn, _EXPIRED))
         forgotten = await self._run(lambda conn: store.forget_event_keys(conn, _KEYS))
         replies = await self._run(lambda conn: idempotency.forget(conn, _KEYS))
-        members = await self._run(lambda conn: gatherings.forget(conn, _KEYS))
         tokens = await self._run(lambda conn: stream_tokens.forget(conn, _KEYS))
-        return _KEYS if ended >= _EXPIRED else max(ended, forgotten, replies, members, tokens)
+        signing = await self._run(lambda conn: endpoint_keys.forget(conn, _KEYS))
+        return _KEYS if ended >= _EXPIRED else max(ended, forgotten, replies, tokens, signing)
 
     async def sessions_idle(self) -> int:
         """Ends sessions that have gone quiet, also those that went on after an end."""
@@ -139,16 +146,21 @@ class Upkeep:
             telemetry.INTERACTIONS_TOTAL.labels(each.kind, "expired").inc()
         if ended:
             self._wakes.committed({}, interactions=[each.id for each in ended])
-        gone = await self._run(lambda conn: interactions.retain(conn, self._interaction_days))
-        return max(len(ended), gone)
+        return len(ended)
 
     async def retention(self) -> int:
-        """Lets old dead letters go, rows of workers that died, and windows that nobody fills any more."""
-        purged = await self._run(lambda conn: store.purge_dead(conn, self._dead_days, _EXPIRED))
-        gone = await self._run(lambda conn: store.forget_workers(conn, _WORKERS_KEPT, _EXPIRED))
-        shut = await self._run(lambda conn: rates.forget(conn, _KEYS))
-        retired = await self._run(lambda conn: deletion.retain(conn, _KEYS))
-        return max(purged, gone, shut, retired)
+        """Lets go what was kept long enough: dead letters, rows of workers that died, windows that nobody fills
+        any more, what gathered for jobs that are gone, and questions that are over; jobs end by age here."""
+        done = [
+            await self._run(lambda conn: jobs.expire(conn, _EXPIRED)),
+            await self._run(lambda conn: store.purge_dead(conn, self._dead_days, _EXPIRED)),
+            await self._run(lambda conn: store.forget_workers(conn, _WORKERS_KEPT, _EXPIRED)),
+            await self._run(lambda conn: rates.forget(conn, _KEYS)),
+            await self._run(lambda conn: deletion.retain(conn, _KEYS)),
+            await self._run(lambda conn: gatherings.forget(conn, _KEYS)),
+            await self._run(lambda conn: interactions.retain(conn, self._interaction_days)),
+        ]
+        return max(done)
 
     async def purge(self) -> int:
         """Goes on with the purges of projects that one request did not finish, a batch of each."""

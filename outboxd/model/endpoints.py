@@ -49,9 +49,22 @@ class EndpointReply(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: Endpoint | None
 
 
-class EndpointMade(EndpointReply, frozen=True, kw_only=True):
-    secret: str | None
-    """What deliveries are signed with; null in a reply that is replayed."""
+class EndpointSaid(EndpointReply, frozen=True, kw_only=True, rename="camel"):
+    secret: str | UnsetType | None = UNSET
+    """What deliveries are signed with, where this request made it; null in a reply that is replayed."""
+    public_key: str | UnsetType = UNSET
+    """What `v1a` signatures are verified with, where this request made the pair."""
+    warnings: list[str] | UnsetType = UNSET
+
+
+class SecretRotated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    kind: Literal["hmac", "ed25519"]
+    secret: str | UnsetType | None = UNSET
+    """The new one; null in a reply that is replayed."""
+    public_key: str | UnsetType = UNSET
+    """Of an ed25519 key, whose private half is shown to nobody."""
+    old_until_epoch: Epoch
+    """Until then the old ones sign too."""
 
 
 class EndpointPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -59,8 +72,10 @@ class EndpointPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     next_cursor: str | None
 
 
-class EndpointSecrets(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointSecrets(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     secret: str | None
     """The newest."""
     secrets: list[str]
     """Those in force, newest first."""
+    public_keys: list[str]
+    """Of the ed25519 keys in force, newest first."""

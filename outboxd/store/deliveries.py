@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from outboxd.config.kinds import SealKey
 from outboxd.db import rows
 from outboxd.store import secrets
-from outboxd.store.endpoints import HEADERS_AS, SEALED_AS
+from outboxd.store.endpoint_keys import HEADERS_AS, SEALED_AS
 
 Conn = AsyncConnection[dict[str, Any]]
 
@@ -25,7 +25,7 @@ select e.id, e.url, e.state, coalesce(e.disabled_at <= t.now - interval '7 days'
   e.consecutive_failures > 0 or q.probing as failing, p.egress as trusted,
   outbox.backoff(%(attempt)s, q.backoff, random()) as wait, t.now,
   array(select s.sealed from outbox.endpoint_secrets s
-    where s.endpoint_id = e.id and s.kind = 'hmac' and (s.expires_at is null or s.expires_at > t.now)
+    where s.endpoint_id = e.id and s.kind = any (k.kinds) and (s.expires_at is null or s.expires_at > t.now)
     order by s.created_at desc, s.id desc) as sealed_secrets,
   v.type, v.occurred_at, v.payload, v.traceparent, v.tracestate, v.hops,
   (select concat(s.epoch, '-', f.seq) from outbox.streams s cross join outbox.feed f
@@ -35,6 +35,8 @@ from outbox.queues q
 join outbox.endpoints e on e.queue_id = q.id
 join outbox.projects p on p.id = e.project_id
 cross join (select outbox.clock() as now) t
+cross join lateral (select case e.signing when 'v1' then array['hmac'] when 'v1a' then array['ed25519']
+  else array['hmac', 'ed25519'] end as kinds) k
 left join lateral (select v.* from outbox.events v
   where v.id = %(event)s and v.project_id = e.project_id and v.expunged_at is null) v on true
 where q.name = %(queue)s

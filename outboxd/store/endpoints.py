@@ -11,15 +11,12 @@ from psycopg.types.json import Jsonb
 from outboxd.config.kinds import SealKey
 from outboxd.db import rows
 from outboxd.model import Caller, Endpoint
-from outboxd.store import secrets
+from outboxd.store import endpoint_keys, secrets
 from outboxd.store.callers import CALLER, row
+from outboxd.store.endpoint_keys import HEADERS_AS, SealedKey
 
 Conn = AsyncConnection[dict[str, Any]]
 
-SEALED_AS = "sealed"
-"""The column of `endpoint_secrets` that a secret is sealed to, with the endpoint's id."""
-HEADERS_AS = "headers"
-"""And the column of `endpoints` that its headers are."""
 
 _SHOWN = """
 select e.id, e.team_id, e.project_id, e.uid, e.url, e.types, e.contains, e.excludes, e.state,
@@ -60,16 +57,9 @@ _LIST = f"""
 order by e.id desc limit %s
 """.encode()
 _HOLD = b"select id from outbox.endpoints where id = %s for update"
-_OPEN = f"select outbox.open_endpoint({CALLER}, %s, %s, %s, %s, %s, %s)".encode()
+_OPEN = f"select outbox.open_endpoint({CALLER}, %s, %s, %s, %s, %s)".encode()
 _CHANGE = f"select outbox.change_endpoint({CALLER}, %s, %s, %s, %s)".encode()
 _REMOVE = f"select outbox.remove_endpoint({CALLER}, %s)".encode()
-_SECRETS = f"""
-select s.sealed from outbox.endpoint_secrets s
-join outbox.endpoints e on e.id = s.endpoint_id
-where e.id = %s and outbox.sees({CALLER}, e.team_id, e.project_id)
-  and (s.expires_at is null or s.expires_at > outbox.clock())
-order by s.created_at desc, s.id desc
-""".encode()
 _EGRESS = b"select egress from outbox.projects where id = %s"
 
 
@@ -117,11 +107,13 @@ async def listed(
 
 
 async def open_one(
-    conn: Conn, caller: Caller, endpoint: UUID, project: UUID | None, plan: Plan, secret: bytes
+    conn: Conn, caller: Caller, endpoint: UUID, project: UUID | None, plan: Plan, signing: Sequence[SealedKey]
 ) -> None:
-    """`secret` is sealed. Raises NotFound, LimitReached, Conflict when the uid is taken."""
-    values = (endpoint, project, Jsonb(plan.fields), Jsonb(plan.queue), plan.headers, secret)
+    """`signing` are its first keys. Raises NotFound, LimitReached, Conflict when the uid is taken."""
+    values = (endpoint, project, Jsonb(plan.fields), Jsonb(plan.queue), plan.headers)
     await conn.execute(_OPEN, (row(caller), *values))
+    for key in signing:
+        await endpoint_keys.add(conn, endpoint, key)
 
 
 async def hold(conn: Conn, endpoint: UUID) -> None:
@@ -138,12 +130,6 @@ async def change(conn: Conn, caller: Caller, endpoint: UUID, plan: Plan) -> None
 async def remove(conn: Conn, caller: Caller, endpoint: UUID) -> None:
     """Raises NotFound."""
     await conn.execute(_REMOVE, (row(caller), endpoint))
-
-
-async def live_secrets(conn: Conn, caller: Caller, endpoint: UUID, keys: Sequence[SealKey]) -> list[str]:
-    """Those in force, newest first. Raises NotConfigured without the key that sealed them."""
-    sealed = await rows.values(await conn.execute(_SECRETS, (endpoint, row(caller))), bytes)
-    return [secrets.unseal(keys, each, owner=endpoint, column=SEALED_AS).decode() for each in sealed]
 
 
 async def trusted(conn: Conn, project: UUID) -> bool:

@@ -21,14 +21,18 @@ _VERSION = 1
 _NONCE_BYTES = 12
 
 
-def seal(keys: Sequence[SealKey], text: bytes, *, owner: UUID, column: str) -> bytes:
-    """Raises NotConfigured if there is no key to seal with."""
+def head_of(keys: Sequence[SealKey]) -> bytes:
+    """How everything begins that the first key seals. Raises NotConfigured if there is none."""
     if not keys:
         raise NotConfigured("no key to seal secrets with: set OUTBOXD_SECRET_KEYS")
-    first, nonce = keys[0], secrets.token_bytes(_NONCE_BYTES)
-    kid = first.kid.encode()
-    sealed = AESGCM(first.key).encrypt(nonce, text, _bound_to(owner, column))
-    return bytes((_VERSION, len(kid))) + kid + nonce + sealed
+    kid = keys[0].kid.encode()
+    return bytes((_VERSION, len(kid))) + kid
+
+
+def seal(keys: Sequence[SealKey], text: bytes, *, owner: UUID, column: str) -> bytes:
+    """Raises NotConfigured if there is no key to seal with."""
+    head, nonce = head_of(keys), secrets.token_bytes(_NONCE_BYTES)
+    return head + nonce + AESGCM(keys[0].key).encrypt(nonce, text, _bound_to(owner, column))
 
 
 def unseal(keys: Sequence[SealKey], sealed: bytes, *, owner: UUID, column: str) -> bytes:

@@ -1,10 +1,11 @@
--- outbox.open_endpoint(caller, id, project, fields, queue, headers, secret): a webhook target, its queue and secret
+-- outbox.open_endpoint(caller, id, project, fields, queue, headers): a webhook target and its queue
 --
--- Whoever calls has checked the fields (columns of `endpoints`) and sealed what is secret for this id. Foreign
--- project: OX404, archived: OX409; more than 100 of a project, or its uid taken: OX409.
+-- Whoever calls has checked the fields (columns of `endpoints`) and sealed what is secret for this id. Its keys
+-- are added in the same transaction. Foreign project: OX404, archived: OX409; more than 100 of a project, or its uid taken: OX409.
 
-create or replace function outbox.open_endpoint(
-  p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea, p_secret bytea
+drop function if exists outbox.open_endpoint;
+create function outbox.open_endpoint(
+  p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea
 ) returns void
 language plpgsql
 as $$
@@ -32,8 +33,6 @@ begin
     perform outbox.refuse(409, 'another endpoint of this project has this uid');
   end if;
   perform outbox.endpoint_queue(v_new.queue_id, p_queue);
-  insert into outbox.endpoint_secrets (id, endpoint_id, kind, sealed, created_at)
-  values (outbox.uuid7(v_now), p_id, 'hmac', p_secret, v_now);
   perform outbox.audit(v_caller, 'endpoint.created', 'endpoint', p_id::text, v_project.team_id, v_project.id);
 end
 $$;

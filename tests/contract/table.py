@@ -20,6 +20,13 @@ NAMES = {
     "/v1/projects/{id}/position": "project",
     "/v1/endpoints/{id}": "endpoint",
     "/v1/endpoints/{id}/secret": "endpoint",
+    "/v1/endpoints/{id}/secret/rotate": "endpoint",
+    "/v1/endpoints/{id}/enable": "endpoint",
+    "/v1/endpoints/{id}/disable": "endpoint",
+    "/v1/endpoints/{id}/test": "endpoint",
+    "/v1/endpoints/{id}/deliveries": "endpoint",
+    "/v1/endpoints/{id}/deliveries/{jobId}/redeliver": "endpoint",
+    "/v1/endpoints/{id}/recover": "endpoint",
     "/v1/interactions/{id}": "interaction",
     "/v1/interactions/{id}/answer": "interaction",
     "/v1/sessions/{id}": "session",
@@ -44,6 +51,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/interactions"): {"connectionId": "chat", "expectedActor": "*", "prompt": "b"},
     ("POST", "/v1/interactions/{id}/answer"): {"connectionId": "chat", "actor": "b", "answer": "b"},
     ("DELETE", "/v1/interactions/{id}"): {"reason": "b"},
+    ("POST", "/v1/endpoints/{id}/test"): {"type": "b"},
+    ("POST", "/v1/endpoints/{id}/secret/rotate"): {"overlapSeconds": 60},
+    ("POST", "/v1/endpoints/{id}/recover"): {"sinceEpoch": 0, "dryRun": True},
     ("POST", "/v1/memories"): {"content": "b"},
     ("PATCH", "/v1/memories/{id}"): {"content": "b"},
     ("POST", "/v1/memories/forget"): {"filter": {"kind": "b"}},
@@ -68,7 +78,7 @@ LAST = ("DELETE",)
 ENDLESS = frozenset({("GET", "/v1/mcp"), ("GET", "/v1/projects/{id}/stream")})
 """Replies that go on until the client leaves; they have tests of their own."""
 
-TAKES_AWAY: frozenset[str] = frozenset()
+TAKES_AWAY = frozenset({"/v1/endpoints/{id}/disable"})
 """Paths that take away too, by whatever method."""
 
 OF_TEAMS = frozenset({("PATCH", "/v1/teams/{id}"), ("POST", "/v1/projects")})
@@ -79,6 +89,8 @@ CHOSEN = frozenset({("POST", "/v1/interactions", ("id",))})
 
 REFUSED_TO_OWNERS: dict[tuple[str, str], int] = {
     ("POST", "/v1/teams"): 403,
+    # What stands for a job is the endpoint's id again.
+    ("POST", "/v1/endpoints/{id}/deliveries/{jobId}/redeliver"): 404,
     # Not without the connection.
     ("DELETE", "/v1/interactions/{id}"): 400,
 }

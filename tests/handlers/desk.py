@@ -14,13 +14,13 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from outboxd import config
-from outboxd.api import endpoint_wire
+from outboxd.api import endpoint_signing, endpoint_wire
 from outboxd.config import Config, Machine
 from outboxd.egress import Egress
-from outboxd.handlers import deliver
+from outboxd.handlers import deliver, signing
 from outboxd.model import Caller
 from outboxd.model.contract import Handler
-from outboxd.store import endpoints, secrets
+from outboxd.store import endpoint_keys, endpoints, secrets
 from outboxd.store.endpoints import Plan
 from tests.egress.scripted import Server, serving
 from tests.loops.crew import Crew, Shop
@@ -90,12 +90,16 @@ class Desk:
         async with serving(made.act) as made.server:
             yield made
 
-    async def endpoint(self, url: str, *, secret: str | None = None, **fields: Any) -> UUID:
+    async def endpoint(
+        self, url: str, *, secret: str | None = None, private: str | None = None, **fields: Any
+    ) -> UUID:
         made = uuid4()
         secret = secret or "whsec_" + base64.b64encode(random.token_bytes(32)).decode()
         plan = self._plan(made, {"url": url, "retrySchedule": [0, 5, 300], **fields})
-        sealed = self.sealed(made, secret)
-        await endpoints.open_one(self.crew.conn, OPERATOR, made, self.crew.project, plan, sealed)
+        signs = endpoint_signing.sealed(
+            [signing.parse(each) for each in (secret, private) if each], made, self.config.secret_keys
+        )
+        await endpoints.open_one(self.crew.conn, OPERATOR, made, self.crew.project, plan, signs.sealed)
         return made
 
     async def change(self, endpoint: UUID, **fields: Any) -> None:
@@ -108,7 +112,7 @@ class Desk:
 
     def sealed(self, endpoint: UUID, secret: str) -> bytes:
         keys = self.config.secret_keys
-        return secrets.seal(keys, secret.encode(), owner=endpoint, column=endpoints.SEALED_AS)
+        return secrets.seal(keys, secret.encode(), owner=endpoint, column=endpoint_keys.SEALED_AS)
 
     async def publish(self, payload: Any = None, type_: str = "order.paid", **args: Any) -> UUID:
         named = "".join(f", p_{name} => %s" for name in args)
@@ -154,7 +158,7 @@ class Desk:
 
     def _sealed_headers(self, owner: UUID, own: dict[str, str]) -> bytes:
         clear = msgspec.json.encode(own)
-        return secrets.seal(self.config.secret_keys, clear, owner=owner, column=endpoints.HEADERS_AS)
+        return secrets.seal(self.config.secret_keys, clear, owner=owner, column=endpoint_keys.HEADERS_AS)
 
 
 @asynccontextmanager

@@ -21,8 +21,10 @@ UPKEEP = {
     "chores.dirty", "chores.failed", "chores.forget_event_keys", "chores.forget_workers", "chores.pinned",
     "deletion.retain", "deletion.unfinished",
     "chores.purge_dead", "chores.queues_of", "chores.remember_settings", "chores.succeeded",
-    "gatherings.forget", "holds.answered", "holds.every", "holds.failed", "holds.keys", "idempotency.forget",
+    "gatherings.forget", "interactions.expire", "interactions.retain", "holds.answered", "holds.every",
+    "holds.failed", "holds.keys", "idempotency.forget",
     "jobs.expire",
+    "endpoint_keys.forget", "endpoint_keys.reseal",
     "jobs.reap", "measures.read", "partitions.alive", "partitions.attach", "partitions.detach",
     "partitions.drop", "partitions.finish", "partitions.listed", "partitions.make_partitions",
     "partitions.now", "partitions.raise_floor", "pulse.read", "queues.stage", "rates.forget",
@@ -39,14 +41,16 @@ BEFORE_ANYBODY = {
 names its team."""
 OF_A_WORKER = {
     "declared.listed", "workers.enlist", "workers.open_queue", "workers.sql_handlers", "deliveries.hold",
-    "deliveries.note", "deliveries.read", "endpoints.hold", "gatherings.close", "gatherings.members",
+    "deliveries.note", "deliveries.read",
+    "endpoint_keys.add", "endpoint_keys.check_unused", "endpoints.hold",
+    "gatherings.close", "gatherings.members",
     "generation.audit_refusal", "generation.begin_call", "generation.meter", "generation.record",
     "generation.record_summary", "generation.session_work", "generation.work",
 }  # fmt: skip
 """What a process of ours offers, and what it does for the job whose lease it has."""
 FOUND_BEFORE = {
     "events.team_of", "events.timeline", "history.extras", "history.of_events", "history.payloads",
-    "history.running", "history.still_open", "history.why",
+    "history.running", "history.still_open", "history.why", "interactions.still_open",
 }  # fmt: skip
 """More about ids that a read with a caller, or the publish of this request, has just given."""
 FOR_OPERATORS = {"views.rows"}
