@@ -6,6 +6,7 @@ has left.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -52,6 +53,8 @@ class Answers:
         if self._waiters >= MOST or self._process.draining or not longest:
             return await read()
         exchange.leave()
+        # Waiting for a person is not being slow.
+        exchange.took = time.monotonic() - exchange.started
         self._waiters += 1
         ends = [asyncio.create_task(self.closing.wait()), asyncio.create_task(_gone(exchange))]
         until = asyncio.get_running_loop().time() + longest.total_seconds()

@@ -1,3 +1,4 @@
+-- after: me
 -- outbox.answer(id, project, connection, actor, answer, digest, caller)
 --   -> (outcome, interaction_id, answer_event_id, answer)
 --
@@ -10,19 +11,18 @@
 drop function if exists outbox.answer;
 create function outbox.answer(
   p_id text, p_project uuid, p_connection text, p_actor text, p_answer jsonb, p_digest text default null,
-  p_caller outbox.caller default null
+  p_caller outbox.caller default outbox.me()
 ) returns table (outcome text, interaction_id text, answer_event_id uuid, answer jsonb)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_caller outbox.caller := outbox.admit(coalesce(p_caller, outbox.me()));
-  v_event uuid := outbox.uuid7(outbox.clock());
+  v_caller outbox.caller := outbox.admit(p_caller);
+  v_digest bytea := decode(outbox.check_answer(p_answer, p_digest), 'hex');
   v_row outbox.interactions;
 begin
   perform outbox.need_read_committed();
   perform outbox.need_interaction_scope(p_id, p_project, p_connection, p_actor);
-  perform outbox.check_answer(p_answer, p_digest);
   for v_try in 1 .. 3 loop
     v_row := outbox.scoped_interaction(v_caller, p_id, p_project, p_connection, p_actor);
     if v_row.id is null then
@@ -30,23 +30,16 @@ begin
       return query select 'none', null::text, null::uuid, null::jsonb;
       return;
     end if;
-    outcome := outbox.answer_outcome(v_row, p_actor, p_answer, decode(p_digest, 'hex'));
+    outcome := outbox.answer_outcome(v_row, p_actor, p_answer, v_digest);
     if outcome is not null then
       return query select outcome, v_row.id, v_row.answer_event_id,
         case when outcome = 'replayed' then v_row.answer end;
       return;
     end if;
-    update outbox.interactions i
-    set state = 'answered', answered_at = outbox.clock(), answered_by = p_actor, answer = p_answer,
-      answer_event_id = v_event, ended_at = outbox.clock()
-    where i.id = p_id and i.project_id = p_project and i.connection_id = p_connection
-      and (i.expected_actor = p_actor or i.expected_actor = '*') and i.kind <> 'suggestion'
-      and i.state = 'pending' and i.expires_at > outbox.clock()
-      and (p_digest is null or i.digest = decode(p_digest, 'hex')) and outbox.sees_interaction(v_caller, i)
-    returning i.* into v_row;
-    if found then
+    v_row := outbox.claim_interaction(v_caller, p_id, p_project, p_connection, p_actor, p_answer, v_digest);
+    if v_row.id is not null then
       perform outbox.tell_answered(v_caller, v_row);
-      return query select 'answered', v_row.id, v_event, v_row.answer;
+      return query select 'answered', v_row.id, v_row.answer_event_id, v_row.answer;
       return;
     end if;
   end loop;

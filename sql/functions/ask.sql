@@ -1,3 +1,4 @@
+-- after: me
 -- outbox.ask(project, connection, actor, prompt, id, kind, options, free_text, context, ttl, session, max_uses,
 --   traceparent, caller) -> the question as it stands, duplicate
 --
@@ -11,14 +12,14 @@ create function outbox.ask(
   p_project uuid, p_connection text, p_actor text, p_prompt jsonb, p_id text default null,
   p_kind text default 'question', p_options jsonb default null, p_free_text boolean default null,
   p_context jsonb default '{}', p_ttl interval default '24 hours', p_session uuid default null,
-  p_max_uses int default null, p_traceparent text default null, p_caller outbox.caller default null
+  p_max_uses int default null, p_traceparent text default null, p_caller outbox.caller default outbox.me()
 ) returns table (interaction_id text, state text, digest text, created_at timestamptz, expires_at timestamptz,
   answered_at timestamptz, answered_by text, answer jsonb, answer_event_id uuid, ended_reason text, duplicate boolean)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_caller outbox.caller := outbox.admit(coalesce(p_caller, outbox.me()));
+  v_caller outbox.caller := outbox.admit(p_caller);
   v_project outbox.projects := outbox.asking_project(v_caller, p_project, p_session);
   v_row outbox.interactions;
   v_old outbox.interactions;

@@ -1,6 +1,7 @@
--- outbox.check_answer(answer, digest): OX400 for what cannot be an answer to anything
+-- outbox.check_answer(answer, digest) -> the digest; OX400 for what cannot be an answer to anything
 
-create or replace function outbox.check_answer(p_answer jsonb, p_digest text) returns void
+drop function if exists outbox.check_answer;
+create function outbox.check_answer(p_answer jsonb, p_digest text) returns text
 language plpgsql immutable
 as $$
 begin
@@ -11,5 +12,6 @@ begin
   elsif p_digest !~ '^[0-9a-fA-F]{64}\Z' then
     perform outbox.refuse(400, 'p_digest: 64 hexadecimal digits');
   end if;
+  return p_digest;
 end
 $$;

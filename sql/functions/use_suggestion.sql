@@ -1,3 +1,4 @@
+-- after: me
 -- outbox.use_suggestion(id, project, connection, actor, choice, caller) -> what was chosen, or no row
 --
 -- Anybody of that project and connection, as often as max_uses allows; each call is a use, counted with its event in
@@ -6,13 +7,13 @@
 
 drop function if exists outbox.use_suggestion;
 create function outbox.use_suggestion(
-  p_id text, p_project uuid, p_connection text, p_actor text, p_choice int, p_caller outbox.caller default null
+  p_id text, p_project uuid, p_connection text, p_actor text, p_choice int, p_caller outbox.caller default outbox.me()
 ) returns table (interaction_id text, choice int, value text, uses int, max_uses int, use_event_id uuid)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_caller outbox.caller := outbox.admit(coalesce(p_caller, outbox.me()));
+  v_caller outbox.caller := outbox.admit(p_caller);
   v_row outbox.interactions;
 begin
   perform outbox.need_read_committed();

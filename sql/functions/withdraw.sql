@@ -1,3 +1,4 @@
+-- after: me
 -- outbox.withdraw(id, project, connection, reason, caller) -> was it withdrawn by this call?
 --
 -- The asker ends it, and is woken by `interaction.withdrawn`. What is over stays as it is; a wrong scope is in the
@@ -5,13 +6,13 @@
 
 drop function if exists outbox.withdraw;
 create function outbox.withdraw(
-  p_id text, p_project uuid, p_connection text, p_reason text default null, p_caller outbox.caller default null
+  p_id text, p_project uuid, p_connection text, p_reason text default null, p_caller outbox.caller default outbox.me()
 ) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_caller outbox.caller := outbox.admit(coalesce(p_caller, outbox.me()));
+  v_caller outbox.caller := outbox.admit(p_caller);
   v_row outbox.interactions;
 begin
   perform outbox.need_read_committed();

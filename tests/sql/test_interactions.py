@@ -200,6 +200,8 @@ async def test_no_scope_value_can_be_null_or_absent(conn: Conn, project: UUID) -
         assert "OX400" == await refused(rows(conn, statement, *given_))
         if at < 3:
             assert "OX400" == await refused(rows(conn, "select outbox.withdraw(%s, %s, %s)", *given_[:3]))
+    nobody = "select outbox.withdraw(%s, %s, %s, null, null)"
+    assert "OX400" == await refused(rows(conn, nobody, id_, project, CHAT))
     columns = [
         "id",
         "team_id",
