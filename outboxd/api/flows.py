@@ -24,6 +24,7 @@ _WRITE = 10.0
 """Seconds that a client may leave a write waiting."""
 _SPREAD = 5.0
 """Seconds over which a draining process says goodbye, so that not all come to the others at once."""
+_AGAIN = 0.5
 _FULL = timedelta(seconds=5)
 
 
@@ -115,9 +116,8 @@ class Pump:
         try:
             await asyncio.wait((self._pumping, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._pumping.cancel()
             gone.cancel()
-            await asyncio.gather(self._pumping, gone, return_exceptions=True)
+            await _over(self._pumping)
         return self._pumping.cancelled() or self._pumping.result()
 
     async def _pump(self) -> bool:
@@ -129,6 +129,13 @@ class Pump:
                 except TimeoutError:
                     return False
         return True
+
+
+async def _over(task: asyncio.Future[bool]) -> None:
+    """A wait that ends as it is cancelled may swallow that (`wait_for` before Python 3.12): it is said again."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=_AGAIN)
 
 
 async def _gone(receive: Receive) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,9 @@ from outboxd.api.server import serving as uvicorn_config
 from outboxd.daemon import web
 from outboxd.db.listen import Listener
 from outboxd.db.pool import Database
+from outboxd.egress import Egress
 from outboxd.loops.notifier import Notifier
+from outboxd.loops.poll import Poll
 from outboxd.loops.sequencer import Sequencer
 from tests import seed
 from tests.api.served import Served, configured, public
@@ -32,6 +35,7 @@ class Pod:
         self.served, self.db, self.listener, self.port = served, db, listener, port
         self.api: Api = served.app.state.api
         self.hub = self.api.hub
+        self.http = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=40)
 
     def stream(self, tenant: seed.Tenant, query: str = "", key: str | None = None, **headers: str) -> Any:
         """An open stream of the tenant's project, as a context."""
@@ -39,12 +43,11 @@ class Pod:
         return reading.opened(self.port, path, tenant.key if key is None else key, **headers)
 
     async def get(self, path: str, key: str, **query: Any) -> httpx2.Response:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=40) as http:
-            return await http.get(path, params=query, headers={"authorization": f"Bearer {key}"})
+        headers = {"authorization": f"Bearer {key}"}
+        return await self.http.get(path, params=query or None, headers=headers)
 
     async def post(self, path: str, key: str, body: Any) -> httpx2.Response:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=40) as http:
-            return await http.post(path, json=body, headers={"authorization": f"Bearer {key}"})
+        return await self.http.post(path, json=body, headers={"authorization": f"Bearer {key}"})
 
     async def feed(self, tenant: seed.Tenant, **query: Any) -> Any:
         found = await self.get(f"/v1/projects/{tenant.project}/feed", tenant.key, **query)
@@ -65,8 +68,6 @@ async def pod(
     async with AsyncExitStack() as stack:
         db = await stack.enter_async_context(Database.open(dsn))
         given = configured(**settings)
-        from outboxd.egress import Egress
-
         egress = await stack.enter_async_context(Egress.open(given, look_up=public))
         served = Served(db, egress, given)
         notifier, listener = Notifier(dsn), Listener(dsn)
@@ -76,7 +77,8 @@ async def pod(
         stop = asyncio.Event()
         tasks = [asyncio.create_task(notifier.run())]
         if sequences:
-            tasks.append(asyncio.create_task(Sequencer(db, served.wakes).run()))
+            poll = Poll(db, served.wakes, ask=_nothing, idle=_nothing, proven=lambda: listener.proven)
+            tasks += [asyncio.create_task(each.run()) for each in (Sequencer(db, served.wakes), poll)]
         if listens:
             listener.subscribe(served.wakes.heard)
             tasks.append(asyncio.create_task(listener.run()))
@@ -84,8 +86,10 @@ async def pod(
         serving = asyncio.create_task(server.serve([port]))
         try:
             if listens:
-                await listener.until_proven(_limit())
-            yield Pod(served, db, listener, port.getsockname()[1])
+                await listener.until_proven(timedelta(seconds=5))
+            made = Pod(served, db, listener, port.getsockname()[1])
+            async with made.http:
+                yield made
         finally:
             server.should_exit = server.force_exit = True
             stop.set()
@@ -96,10 +100,8 @@ async def pod(
                 await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _limit() -> Any:
-    from datetime import timedelta
-
-    return timedelta(seconds=5)
+def _nothing(chore: str) -> None:
+    """There are none here."""
 
 
 async def publish(conn: Conn, project: UUID, n: int = 1, kind: str = "t", first: int = 0) -> None:

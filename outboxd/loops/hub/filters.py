@@ -7,8 +7,6 @@ import msgspec
 
 from outboxd.model import Event
 
-ALL_TYPES = ("*",)
-
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """All of it must hold. Of each group of types one."""
@@ -28,6 +26,11 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             sessions=self.sessions if session is None else (*self.sessions, session),
             subjects=self.subjects if subject is None else (*self.subjects, subject),
         )
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it may leave anything out."""
+        return bool(self.types or self.sessions or self.subjects)
 
     def wants(self, kind: str) -> bool:
         """Whether an event of this type may be one; the rest is asked of the event itself."""

@@ -53,7 +53,8 @@ class Frames:
 
 
 def retry(ms: int) -> bytes:
-    return b"retry: %d\n\n" % ms
+    """The first line of the block that follows: alone, some parsers make an empty message of it."""
+    return b"retry: %d\n" % ms
 
 
 def checkpoint(position: str, head: str) -> bytes:

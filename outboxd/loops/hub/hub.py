@@ -70,12 +70,12 @@ class Hub:
 
     async def heal(self) -> None:
         """What is promised: one statement for all tails, and what is behind is read."""
-        asked = dict(self._tails)
+        asked = {project: (tail, tail.last) for project, tail in self._tails.items()}
         async with self._db.connection() as conn:
             found = await feed.standings(conn, asked)
-        for project, tail in asked.items():
+        for project, (tail, known) in asked.items():
             if project in found:
-                tail.renew(found[project])
+                tail.renew(found[project], known)
             else:
                 tail.end("gone")
 

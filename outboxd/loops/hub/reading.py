@@ -59,7 +59,8 @@ class Reader:
         """What matches of the rows behind `seq`, at most `most`, and how far that went. Raises GapError."""
         async with self._turns.of(of.project), self._db.connection() as conn:
             upto = min(upto, seq + WINDOW)
-            rows = await feed.after(conn, of.project, seq, upto, since, WINDOW)
+            limit = WINDOW if where.narrows else most
+            rows = await feed.after(conn, of.project, seq, upto, since, limit)
             _check(rows, seq)
             if not rows:
                 raise GapError

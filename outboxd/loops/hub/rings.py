@@ -44,6 +44,8 @@ class Ring:
         self._rows, self._most = rows, most
         self._entries: deque[Entry] = deque()
         self.bytes = 0
+        self.starved = 0
+        """What is up to this number had to go for other rings: nobody was slow."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -76,6 +78,7 @@ class Ring:
     def shrink(self) -> None:
         """By half."""
         for _ in range((len(self._entries) + 1) // 2):
+            self.starved = self._entries[0].seq
             self._drop()
 
     def cut(self, floor: int) -> None:

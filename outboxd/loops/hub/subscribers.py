@@ -100,9 +100,10 @@ class Subscriber:
             taken = self._of_ring(most)
             if taken is not None:
                 return taken
-        elif self.live:
+        elif self.live and self.seq >= ring.starved:
             self.end("slow")
             raise EndedError("slow")
+        self.live = False
         try:
             found = await tail.reader.window(self._feed(), self.seq, tail.last, self._since, self.where, most)
         except GapError:
@@ -143,7 +144,7 @@ class Subscriber:
     async def _missing(self) -> Sequence[Entry]:
         """Rows may have gone with their partition; then the floor says so, and the next look a reset."""
         await self.tail.look()
-        if self.seq >= self.tail.floor and self.epoch == self.tail.of.epoch:
+        if self.tail.floor <= self.seq < self.tail.last and self.epoch == self.tail.of.epoch:
             self.tail.gap(self.seq)
         return ()
 

@@ -77,9 +77,10 @@ class Tail:
         if head > self.last:
             self._behind.set()
 
-    def renew(self, stands: Stands) -> None:
-        """How it stands in the database, now or a moment ago."""
-        if stands.epoch != self.of.epoch:
+    def renew(self, stands: Stands, known: int = 0) -> None:
+        """How it stands, or did a moment ago. `known`: what had been read before that was asked."""
+        if stands.epoch != self.of.epoch or stands.head < known:
+            # What was read and is not there was lost in a failover: a new epoch comes with the next number.
             self._turn(stands)
             return
         self.head = max(self.head, stands.head)
@@ -91,10 +92,11 @@ class Tail:
 
     async def look(self) -> None:
         """Asks at once how it stands."""
+        known = self.last
         async with self.db.connection() as conn:
             found = await feed.standings(conn, [self.of.project])
         if self.of.project in found:
-            self.renew(found[self.of.project])
+            self.renew(found[self.of.project], known)
         else:
             self.end("gone")
 
@@ -182,7 +184,7 @@ class Tail:
             self.ring.clear()
             self.last = max(self.last, self.floor)
             self._behind.set()
-        elif self.last == last:
+        elif self.last == last and self.head > last:
             self.gap(last)
 
     def _turn(self, stands: Stands) -> None:
@@ -191,4 +193,6 @@ class Tail:
         self.floor, self.head, self.last = stands.floor, stands.head, stands.head
         self._since = stands.sequenced_at
         self.ring.clear()
+        for subscriber in self.subscribers:
+            subscriber.live = False
         self._wake()
