@@ -22,6 +22,7 @@ from outboxd.loops.wakes import Wakes
 from outboxd.store import chores as store
 from outboxd.store import (
     deletion,
+    deliveries,
     endpoint_keys,
     gatherings,
     idempotency,
@@ -51,6 +52,7 @@ _EXPIRED = 1000
 _KEYS = 5000
 _IDLE_ENDED = 100
 _PURGED = 20
+_UNDELIVERED = 500
 _WORKERS_KEPT = timedelta(days=1)
 _VACUUM = timedelta(minutes=10)
 _HOT = ("ready", "later", "leases", "lanes", "pending")
@@ -77,6 +79,7 @@ def chores(
             full=interactions.SWEPT,
             asked=True,
         ),
+        Chore(name="endpoints", interval=_MINUTE, once=upkeep.endpoints, full=_UNDELIVERED),
         Chore(name="retention", interval=_TEN_MINUTES, once=upkeep.retention, full=_EXPIRED),
         Chore(name="purge", interval=_TEN_SECONDS, once=upkeep.purge, full=1, asked=True),
         Chore(name="partitions_make", interval=_TEN_MINUTES, once=partitions.make),
@@ -148,9 +151,13 @@ class Upkeep:
             self._wakes.committed({}, interactions=[each.id for each in ended])
         return len(ended)
 
+    async def endpoints(self) -> int:
+        """Ends what waits for endpoints that were deleted."""
+        return await self._run(lambda conn: deliveries.end(conn, _UNDELIVERED))
+
     async def retention(self) -> int:
-        """Lets go what was kept long enough: dead letters, rows of workers that died, windows that nobody fills
-        any more, what gathered for jobs that are gone, and questions that are over; jobs end by age here."""
+        """Lets go what was kept long enough: dead letters, rows of workers that died, windows that nobody
+        fills any more, what gathered for jobs that are gone, questions that are over; and jobs, by age."""
         done = [
             await self._run(lambda conn: jobs.expire(conn, _EXPIRED)),
             await self._run(lambda conn: store.purge_dead(conn, self._dead_days, _EXPIRED)),

@@ -27,7 +27,9 @@ select e.id, e.url, e.state, coalesce(e.disabled_at <= t.now - interval '7 days'
   array(select s.sealed from outbox.endpoint_secrets s
     where s.endpoint_id = e.id and s.kind = any (k.kinds) and (s.expires_at is null or s.expires_at > t.now)
     order by s.created_at desc, s.id desc) as sealed_secrets,
-  v.type, v.occurred_at, v.payload, v.traceparent, v.tracestate, v.hops,
+  e.team_id, e.project_id, e.format, v.type, v.occurred_at, v.payload, v.traceparent, v.tracestate, v.hops,
+  v.subject, v.ordering_key, v.expires_at, v.source, v.source_event_id, v.content_type, v.encoding,
+  v.attributes,
   (select concat(s.epoch, '-', f.seq) from outbox.streams s cross join outbox.feed f
     where s.project_id = e.project_id and f.event_id = %(event)s
       and f.sequenced_at >= v.received_at - interval '1 hour' limit 1) as position
@@ -42,6 +44,7 @@ left join lateral (select v.* from outbox.events v
 where q.name = %(queue)s
 """
 _NOTE = b"select outbox.note_delivery(%s, %s, %s, %s, %s, %s, %s)"
+_END = b"select outbox.end_deliveries(%s)"
 _HOLD = b"select outbox.hold_endpoint(%s)"
 
 
@@ -68,6 +71,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     wait: timedelta
     """Until the next attempt, by the endpoint's schedule, if this one fails."""
     now: datetime
+    team_id: UUID
+    project_id: UUID
+    format: Literal["standard", "ce-structured", "ce-binary"]
     type: str | None
     """None, as all that follows: there is no such event, or it was expunged."""
     occurred_at: datetime | None
@@ -75,6 +81,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None
     tracestate: str | None
     hops: int | None
+    subject: str | None
+    ordering_key: str | None
+    expires_at: datetime | None
+    source: str | None
+    """This and the next four: of events that came as CloudEvents."""
+    source_event_id: str | None
+    content_type: str | None
+    encoding: str | None
+    attributes: Raw | None
     position: str | None
     """In the feed, once it is numbered."""
 
@@ -108,6 +123,11 @@ async def note(conn: Conn, endpoint: UUID, event: UUID, given: Note) -> None:
 async def hold(conn: Conn, endpoint: UUID) -> None:
     """Closes the queue of a disabled endpoint until its deliveries are given up."""
     await conn.execute(_HOLD, (endpoint,))
+
+
+async def end(conn: Conn, limit: int) -> int:
+    """How many were cancelled that waited for an endpoint which was deleted."""
+    return await rows.value(await conn.execute(_END, (limit,)), int)
 
 
 def secrets_of(target: Target, keys: Sequence[SealKey]) -> list[str]:

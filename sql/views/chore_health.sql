@@ -7,7 +7,7 @@ from (values
   ('reap', interval '1 s'), ('stage', interval '1 s'), ('expire', interval '60 s'), ('sessions_idle', interval '60 s'),
   ('retention', interval '10 min'), ('purge', interval '10 s'),
   ('partitions_make', interval '10 min'), ('partitions_drop', interval '10 min'), ('usage', interval '10 s'),
-  ('interactions', interval '30 s'), ('vacuum', interval '60 s'),
+  ('interactions', interval '30 s'), ('endpoints', interval '60 s'), ('vacuum', interval '60 s'),
   ('debezium', interval '200 ms')
 ) c(chore, every)
 left join outbox.chores h on h.name = c.chore
