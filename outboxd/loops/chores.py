@@ -143,7 +143,7 @@ class Upkeep:
         return len(ended)
 
     async def interactions(self) -> int:
-        """Ends questions past their time, which wakes who asked, and drops those that are long over."""
+        """Ends questions past their time, which wakes who asked."""
         ended = await self._db.run(interactions.expire, _PATIENCE)
         for each in ended:
             telemetry.INTERACTIONS_TOTAL.labels(each.kind, "expired").inc()

@@ -1,4 +1,4 @@
-"""The chore `interactions`: ends what nobody answered in time, wakes who waits, drops what is long over."""
+"""Questions past their time are ended by a chore, which wakes who waits; retention drops what is long over."""
 
 import asyncio
 from datetime import timedelta
@@ -68,9 +68,9 @@ async def test_only_what_ended_long_ago_is_dropped(db: Database, conn: Conn, dsn
     clock.forward(DAY)
     await each_state("young")
     clock.forward(DAY - 3 * MINUTE)
-    assert 0 == await swept(db, dsn, INTERACTION_DAYS="2").once("interactions")
+    assert 0 == await swept(db, dsn, INTERACTION_DAYS="2").once("retention")
     clock.forward(5 * MINUTE)
-    assert 3 == await swept(db, dsn, INTERACTION_DAYS="2").once("interactions")
+    assert 3 == await swept(db, dsn, INTERACTION_DAYS="2").once("retention")
     left = {each["id"] for each in await rows(conn, "select id from outbox.interactions")}
     young = {f"young-{state}" for state in ("pending", "answered", "withdrawn", "expired")}
     assert {"old-pending", *young} == left
