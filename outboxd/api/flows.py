@@ -132,7 +132,7 @@ class Pump:
 
 
 async def _over(task: asyncio.Future[bool]) -> None:
-    """A wait that ends as it is cancelled may swallow that (`wait_for` before Python 3.12): it is said again."""
+    """A wait that ends as it is cancelled may swallow that (`wait_for`, before Python 3.12): said again."""
     while not task.done():
         task.cancel()
         await asyncio.wait((task,), timeout=_AGAIN)

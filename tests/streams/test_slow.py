@@ -61,7 +61,7 @@ async def stuck_reader(pod: Pod, tenant: seed.Tenant) -> asyncio.StreamWriter:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", pod.port))
-    reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
+    _, writer = await asyncio.open_connection(sock=sock, limit=1024)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     writer.write(
         f"GET /v1/projects/{tenant.project}/stream HTTP/1.1\r\nhost: x\r\n"
