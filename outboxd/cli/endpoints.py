@@ -5,7 +5,7 @@ from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from outboxd.cli import tenancy, times
+from outboxd.cli import endpoint_orders, tenancy, times
 from outboxd.cli.confirm import confirm
 from outboxd.cli.parser import Args, Nouns, Parser, listed, owned, risky
 from outboxd.cli.reply import Record, Rows
@@ -29,8 +29,7 @@ def add(nouns: Nouns) -> None:
     parser.add_argument("url", type=_url, help="https://…; http where OUTBOXD_EGRESS_HTTP allows it")
     parser.add_argument("--project", metavar="ID|NAME", required=True, help="whose events")
     _settings(owned(parser, ["team"]))
-    _one(noun.verb("enable", "deliveries go on", enable, needs="config"))
-    _one(noun.verb("disable", "no deliveries are made any more", disable, needs="config"))
+    endpoint_orders.add(noun)
     _one(risky(noun.verb("delete", "gone, with its secrets; what waits is not sent", delete, needs="config")))
 
 
@@ -51,7 +50,7 @@ async def show(args: Args, config: "Config") -> Record:
     from outboxd.cli import database
 
     async with database.opened(config) as db, db.connection() as conn:
-        return Record(fields=(await _found(args, config, conn, await tenancy.caller(conn))).endpoint)
+        return Record(fields=(await found(args, config, conn, await tenancy.caller(conn))).endpoint)
 
 
 async def create(args: Args, config: "Config") -> Record:
@@ -71,21 +70,13 @@ async def create(args: Args, config: "Config") -> Record:
     return Record(fields=endpoint_signing.said(stored.endpoint if stored else None, signs))
 
 
-async def enable(args: Args, config: "Config") -> Record:
-    return await _switched(args, config, "enabled")
-
-
-async def disable(args: Args, config: "Config") -> Record:
-    return await _switched(args, config, "disabled")
-
-
 async def delete(args: Args, config: "Config") -> Record:
     from outboxd.cli import database
     from outboxd.store import endpoints
 
     async with database.opened(config) as db:
         async with db.connection() as conn:
-            endpoint = (await _found(args, config, conn, await tenancy.caller(conn))).endpoint
+            endpoint = (await found(args, config, conn, await tenancy.caller(conn))).endpoint
         if not args.dry_run:
             confirm(args, f"Delete the endpoint {endpoint.id} ({endpoint.url})?")
             async with db.transaction() as conn:
@@ -93,31 +84,17 @@ async def delete(args: Args, config: "Config") -> Record:
     return Record(fields={"id": endpoint.id, "url": endpoint.url, "deleted": not args.dry_run})
 
 
-async def _switched(args: Args, config: "Config", state: str) -> Record:
-    from outboxd.api.endpoint_wire import EndpointIn
-    from outboxd.cli import database
-    from outboxd.store import endpoints
-
-    async with database.opened(config) as db, db.transaction() as conn:
-        who = await tenancy.caller(conn)
-        found = await _found(args, config, conn, who)
-        await endpoints.hold(conn, found.endpoint.id)
-        plan = _plan(EndpointIn(state=state), found)  # type: ignore[arg-type]  # one of its three
-        await endpoints.change(conn, who, found.endpoint.id, plan)
-        return Record(fields=(await _found(args, config, conn, who)).endpoint)
-
-
-async def _found(args: Args, config: "Config", conn: "tenancy.Conn", who: "Caller") -> "Stored":
+async def found(args: Args, config: "Config", conn: "tenancy.Conn", who: "Caller") -> "Stored":
     """Raises NotFound, also for a uid that several projects have."""
     from outboxd.cli import database
     from outboxd.store import endpoints
 
     project = await tenancy.project(conn, who, args.project) if args.project else None
     of = project.id if project else None
-    found = await endpoints.get(conn, who, args.endpoint, database.seal_keys(config), project=of)
-    if found is None:
+    stored = await endpoints.get(conn, who, args.endpoint, database.seal_keys(config), project=of)
+    if stored is None:
         raise NotFound(f"no endpoint {args.endpoint}, or more than one: name it by its id")
-    return found
+    return stored
 
 
 def _plan(given: "EndpointIn", known: "Stored | None") -> "Plan":

@@ -55,6 +55,48 @@ def test_an_endpoint_is_listed_shown_switched_and_deleted(cli: Run) -> None:
     assert [] == cli("endpoints", "--json").json()["endpoints"]
 
 
+def test_deliveries_are_listed_and_sent_again_and_what_is_owed_is_recovered(cli: Run, dsn: str) -> None:
+    made = cli(
+        "endpoints", "create", "https://example.com/", "--project", "shop", "--uid", "u", "--json"
+    ).json()
+    id_, events = made["endpoint"]["id"], []
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        project = made["endpoint"]["projectId"]
+        for _ in range(2):
+            row = conn.execute("select outbox.publish('a', '{}', %s)", [project]).fetchone()
+            events.append(str(row[0]) if row else "")
+        conn.execute("select outbox.sequence(array[%s::uuid])", [project])
+        conn.execute(
+            "select outbox.cancel(outbox.me(), id) from outbox.jobs where event_id = %s", [events[0]]
+        )
+    listed = cli("endpoints", "deliveries", "uid:u", "--project", "shop", "--json").json()["deliveries"]
+    assert events == [each["sourceId"] for each in reversed(listed)]
+    gone = cli("endpoints", "deliveries", id_, "--status", "cancelled", "--json").json()["deliveries"]
+    dry = cli("endpoints", "recover", id_, "--since", "1h", "--dry-run", "--json").json()
+    assert (1, True) == (dry["matched"], dry["exact"])
+    again = cli("endpoints", "redeliver", id_, gone[0]["id"], "--json").json()
+    assert again["made"]
+    assert {"job": again["job"], "made": False} == cli(
+        "endpoints", "redeliver", id_, gone[0]["id"], "--json"
+    ).json()
+    assert cli("endpoints", "recover", id_, "--since", "1h", "--rate", "5", "--json").json()["job"]
+    refused = cli("endpoints", "recover", id_, "--since", "1h")
+    assert (1, True) == (refused.exit, "under way" in refused.err)
+
+
+def test_a_target_is_tried_and_the_exit_says_whether_it_took_it(cli: Run, dsn: str) -> None:
+    made = cli("endpoints", "create", "https://example.com/", "--project", "shop", "--json").json()
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("update outbox.endpoints set url = 'https://127.0.0.1/'")
+    tried = cli("endpoints", "test", made["endpoint"]["id"], "--json")
+    assert (1, "failed", "blocked") == (tried.exit, tried.json()["outcome"], tried.json()["class"])
+    with psycopg.connect(dsn) as conn:
+        told = conn.execute(
+            "select actor, details ->> 'via' from outbox.audit_log where action = 'endpoint.tested'"
+        ).fetchall()
+    assert [True] == [actor.startswith("cli:") and via == "cli" for actor, via in told]
+
+
 def test_without_a_key_to_seal_with_none_is_made(
     dsn: str, yard: Yard, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -81,6 +123,12 @@ def test_without_a_key_to_seal_with_none_is_made(
         (("enable", UNKNOWN), 1, "no endpoint"),
         (("disable", "7"), 1, "no endpoint"),
         (("delete", UNKNOWN, "--yes"), 1, "no endpoint"),
+        (("test", UNKNOWN), 1, "no endpoint"),
+        (("test", UNKNOWN, "--payload", "{"), 2, "no JSON"),
+        (("deliveries", UNKNOWN), 1, "no endpoint"),
+        (("redeliver", UNKNOWN, UNKNOWN), 1, "no endpoint"),
+        (("recover", UNKNOWN, "--since", "1h"), 1, "no endpoint"),
+        (("recover", UNKNOWN), 2, "--since"),
         (("list", "--project", "nothing"), 1, "Project not found"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else None,

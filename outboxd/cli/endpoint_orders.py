@@ -1,0 +1,183 @@
+"""`outboxd endpoints enable|disable|test|deliveries|redeliver|recover`: what is done with one."""
+
+import json
+from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING, Any
+
+from outboxd.cli import tenancy, times
+from outboxd.cli.parser import Args, Noun, Parser, listed, owned
+from outboxd.cli.reply import Record, Rows
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from outboxd.config import Config
+    from outboxd.store.endpoint_orders import Recovery
+
+DELIVERIES = (
+    "id", "status", "outcome", "attempts", "maxAttempts", "runAtEpoch", "createdAtEpoch", "lastError",
+    "sourceId",
+)  # fmt: skip
+_NAMED = "ID|uid:UID"
+_STATES = ("queued", "processing", "completed", "failed", "cancelled")
+
+
+def add(noun: Noun) -> None:
+    _one(noun.verb("enable", "deliveries go on, one at a time until one succeeds", enable, needs="config"))
+    _one(
+        noun.verb(
+            "disable", "no deliveries are made any more, those that wait are held", disable, needs="config"
+        )
+    )
+    parser = _one(
+        noun.verb("test", "one attempt now, signed as any other; nothing is stored", test, needs="config")
+    )
+    parser.add_argument("--type", default="test.ping", help="of the event that is made up (test.ping)")
+    parser.add_argument("--payload", type=_json, metavar="JSON", help='its payload ({"test": true})')
+    parser = listed(noun.verb("deliveries", "newest first", deliveries, needs="config"))
+    _one(parser)
+    parser.add_argument("--status", choices=_STATES, action="append", help="may be given several times")
+    parser.add_argument("--event", metavar="ID", help="of this event")
+    parser.add_argument("--class", dest="last_class", help="of the last attempt")
+    parser.add_argument("--since", type=times.past, metavar="WHEN", help="made since")
+    parser.add_argument("--until", type=times.past, metavar="WHEN", help="made before")
+    parser = _one(noun.verb("redeliver", "the same event once more", redeliver, needs="config"))
+    parser.add_argument("job", metavar="JOB", help="a delivery of its")
+    parser = _one(noun.verb("recover", "deliver what it was owed in that time", recover, needs="config"))
+    parser.add_argument("--since", type=times.past, metavar="WHEN", required=True, help="2h, or a time")
+    parser.add_argument("--until", type=times.past, metavar="WHEN", help="(now)")
+    parser.add_argument("--all", action="store_true", help="also what was delivered")
+    parser.add_argument("--type", action="append", metavar="PATTERN", help="only these: a type, a.b.* or *")
+    parser.add_argument("--rate", type=float, default=10.0, metavar="N", help="deliveries a second (10)")
+    parser.add_argument("--dry-run", action="store_true", help="count, at most 10,000")
+
+
+async def enable(args: Args, config: "Config") -> Record:
+    return await _switched(args, config, on=True)
+
+
+async def disable(args: Args, config: "Config") -> Record:
+    return await _switched(args, config, on=False)
+
+
+async def test(args: Args, config: "Config") -> Record:
+    """Exit 1 unless the target took it."""
+    import msgspec
+    from msgspec import Raw
+
+    from outboxd.cli import database, endpoints
+    from outboxd.egress import Egress
+    from outboxd.errors import NotFound
+    from outboxd.handlers import probing
+    from outboxd.store import audit
+    from outboxd.store import deliveries as sending
+
+    settings = msgspec.structs.replace(config, secret_keys=database.seal_keys(config))
+    async with database.opened(config) as db:
+        async with db.transaction() as conn:
+            seen = (await endpoints.found(args, config, conn, await tenancy.caller(conn))).endpoint
+            who = msgspec.structs.replace(await tenancy.caller(conn), team_id=seen.team_id)
+            await audit.record(
+                conn, who, "endpoint.tested", "endpoint", str(seen.id), project=seen.project_id
+            )
+            target = await sending.read(conn, f"endpoint:{seen.id}", None, 1)
+        if target is None:
+            raise NotFound(f"no endpoint {args.endpoint}")
+        payload = Raw(msgspec.json.encode({"test": True} if args.payload is None else args.payload))
+        async with Egress.open(settings) as egress:
+            probe = probing.Probe(type=args.type, payload=payload)
+            found = await probing.send(egress, settings, target, probe)
+    told = {"outcome": "completed" if found.ok else "failed", "class": found.class_, "status": found.status}
+    shown = {} if found.body is None else {"body": found.body[:4096]}
+    return Record(fields={**told, "durationMs": found.duration_ms, **shown}, exit=0 if found.ok else 1)
+
+
+async def deliveries(args: Args, config: "Config") -> Rows:
+    from outboxd.api import job_views
+    from outboxd.cli import database
+    from outboxd.store import job_lists
+    from outboxd.store.job_lists import JobFilter
+
+    async with database.opened(config) as db, db.connection() as conn:
+        endpoint = await _named(args, config, conn)
+        where = JobFilter(
+            endpoint=endpoint,
+            queue=f"endpoint:{endpoint}",
+            states=args.status,
+            event=tenancy.uuid(args.event, "event") if args.event else None,
+            last_class=args.last_class,
+            since=args.since,
+            until=args.until,
+        )
+        who = await tenancy.caller(conn)
+        found = await job_lists.page(conn, who, where, after=None, offset=0, limit=args.limit)
+    return Rows(name="deliveries", columns=DELIVERIES, rows=[job_views.entry(job) for job in found.jobs])
+
+
+async def redeliver(args: Args, config: "Config") -> Record:
+    from outboxd.cli import database
+    from outboxd.store import endpoint_orders
+
+    async with database.opened(config) as db, db.transaction() as conn:
+        endpoint = await _named(args, config, conn)
+        who, job = await tenancy.caller(conn), tenancy.uuid(args.job, "job")
+        found = await endpoint_orders.redeliver(conn, who, endpoint, job)
+    return Record(fields={"job": found.job_id, "made": found.made})
+
+
+async def recover(args: Args, config: "Config") -> Record:
+    from outboxd.cli import database
+    from outboxd.store import endpoint_orders
+    from outboxd.store.endpoint_orders import Span
+
+    span = Span(
+        since=args.since,
+        until=args.until,
+        only="all" if args.all else "undelivered",
+        types=args.type,
+        rate=args.rate,
+    )
+    async with database.opened(config) as db, db.transaction() as conn:
+        endpoint = await _named(args, config, conn)
+        who = await tenancy.caller(conn)
+        found = await endpoint_orders.recover(conn, who, endpoint, span, dry_run=args.dry_run)
+    return Record(fields=_recovery(found))
+
+
+def _recovery(found: "Recovery") -> dict[str, Any]:
+    from outboxd.model import epoch
+
+    if found.job_id is not None:
+        return {"job": found.job_id}
+    ends = {"oldestEpoch": found.oldest, "newestEpoch": found.newest}
+    counted = {"matched": found.matched, "exact": found.exact}
+    return {**counted, **{name: None if at is None else epoch(at) for name, at in ends.items()}}
+
+
+async def _switched(args: Args, config: "Config", *, on: bool) -> Record:
+    from outboxd.cli import database, endpoints
+    from outboxd.store import endpoint_orders
+
+    async with database.opened(config) as db, db.transaction() as conn:
+        endpoint = await _named(args, config, conn)
+        who = await tenancy.caller(conn)
+        await endpoint_orders.switch(conn, who, endpoint, on=on)
+        return Record(fields=(await endpoints.found(args, config, conn, who)).endpoint)
+
+
+async def _named(args: Args, config: "Config", conn: "tenancy.Conn") -> "UUID":
+    from outboxd.cli import endpoints
+
+    return (await endpoints.found(args, config, conn, await tenancy.caller(conn))).endpoint.id
+
+
+def _one(parser: Parser) -> Parser:
+    parser.add_argument("endpoint", metavar=_NAMED, help="which")
+    return owned(parser, ["project"])
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ArgumentTypeError("this is no JSON") from None
