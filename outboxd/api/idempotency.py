@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from outboxd.api.cloudevents.modes import Binary
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.db.link import Link
 from outboxd.errors import Invalid
@@ -98,9 +99,12 @@ def _key(exchange: Exchange) -> str | None:
 
 
 def _fingerprint(exchange: Exchange) -> str:
-    """Of the method, the path, the media type without its parameters, and the body as it was sent."""
+    """Of the method, the path, the media type without its parameters, and what was sent: the body, and the
+    attributes of a CloudEvent whose body is its data alone."""
     media = exchange.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    head = (exchange.method.encode(), exchange.path.encode(), media)
+    head = [exchange.method.encode(), exchange.path.encode(), media]
+    if isinstance(exchange.body, Binary):
+        head += sorted(b": ".join(each) for each in exchange.scope["headers"] if each[0].startswith(b"ce-"))
     return hashlib.sha256(b"\0".join([*head, exchange.digest])).hexdigest()
 
 

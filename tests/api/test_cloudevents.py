@@ -326,6 +326,19 @@ async def test_source_and_id_together_are_the_event_key(db: Database, conn: Conn
     assert sorted(keys) == [row["key"] for row in await cur.fetchall()]
 
 
+async def test_an_idempotency_key_covers_attributes_that_are_headers(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    once = {"idempotency-key": "k"}
+    async with serving(db, tenant.key) as served:
+        first, again, other = [
+            await sent(served.http, Case({**binary(id=id_), **once}, b"same")) for id_ in ("1", "1", "2")
+        ]
+
+    assert [201, 201, 422] == [first.status_code, again.status_code, other.status_code]
+    assert ["idempotency-replayed" in reply.headers for reply in (first, again)] == [False, True]
+    assert first.json()["event"] == again.json()["event"]
+
+
 async def test_the_query_names_the_project_of_a_key_of_the_whole_team(db: Database, conn: Conn) -> None:
     tenant, other = await seed.tenant(conn), await seed.tenant(conn, "other")
     _, key = await seed.key(conn, tenant.team, "events:write")

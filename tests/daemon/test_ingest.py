@@ -1,0 +1,81 @@
+"""Publishing to a process that dies at the worst moment, and one that hears nothing."""
+
+import signal
+import threading
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.daemon.daemons import Daemon, Place
+from tests.daemon.test_processes import key_of
+
+SLOW_COMMIT = """
+create function outbox_test.slow() returns trigger language plpgsql as $$
+begin perform pg_sleep(1); return null; end $$;
+create constraint trigger slow after insert on outbox.events deferrable initially deferred
+for each row execute function outbox_test.slow()
+"""
+COMMITTING = "select count(*) > 0 from pg_stat_activity where wait_event = 'PgSleep'"
+DEAF = """
+select count(pg_terminate_backend(a.pid)) from pg_stat_activity a
+where a.query ilike 'listen%' and a.datname = current_database()
+"""
+
+
+def post(daemon: Daemon, key: str, **event: Any) -> httpx2.Response:
+    return httpx2.post(
+        f"http://127.0.0.1:{daemon.port}/v1/events",
+        headers={"authorization": f"Bearer {key}"},
+        json={"eventType": "order.paid", **event},
+        timeout=20,
+    )
+
+
+@pytest.mark.proves("G1", "I2")
+def test_a_retry_after_a_kill_between_commit_and_reply_gets_the_same_event(place: Place) -> None:
+    place.project()
+    key = key_of(place)
+    run(place, SLOW_COMMIT)
+    daemon = place.serve().ready()
+    lost: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            post(daemon, key, idempotencyKey="k")
+        except httpx2.TransportError as gone:
+            lost.append(gone)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    place.until(COMMITTING)
+    daemon.signal(signal.SIGKILL)
+    asking.join()
+    place.until("select count(*) = 1 from outbox.events")
+    again = post(place.serve().ready(), key, idempotencyKey="k").json()
+
+    assert 1 == len(lost)
+    assert (str(place.value("select id from outbox.events")), True) == (
+        again["event"]["id"],
+        again["duplicate"],
+    )
+    assert 1 == place.value("select count(*) from outbox.events")
+
+
+@pytest.mark.proves("E2")
+def test_sql_producers_without_notify_are_numbered_within_the_poll(place: Place) -> None:
+    project = place.project()
+    place.serve().ready()
+    place.value(DEAF)
+    with psycopg.connect(place.dsn, autocommit=True) as conn:
+        conn.execute("set outbox.notify = off")
+        conn.execute("select outbox.publish('a', p_project => %s)", [project])
+    took = place.until("select count(*) = 1 from outbox.feed", limit=5)
+
+    assert took < 2
+
+
+def run(place: Place, statements: str) -> None:
+    with psycopg.connect(place.dsn, autocommit=True) as conn:
+        conn.execute(statements.encode())
