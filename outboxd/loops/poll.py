@@ -31,6 +31,9 @@ _SLEEPY = 2
 """From this step of the ladder on, producers in SQL are asked to notify."""
 _AFTER_FAILURE = timedelta(seconds=1)
 
+UPKEEP = ("expire", "interactions", "purge")
+"""Chores that a look has work for, besides those of the queues."""
+
 Ask = Callable[[str], None]
 """Runs that chore now."""
 
@@ -83,8 +86,10 @@ class Poll:
             self._wakes.queues.wake((ANYTHING,))
         if look.pending or look.unplaced:
             self._wakes.sequencer.wake((ANYTHING,))
-        (self._ask if look.to_stage else self._idle)("stage")
-        (self._ask if look.to_reap else self._idle)("reap")
+        for chore, wanted in (("stage", look.to_stage), ("reap", look.to_reap)):
+            (self._ask if wanted else self._idle)(chore)
+        for chore in UPKEEP:
+            (self._ask if chore in look.upkeep else self._idle)(chore)
         return look
 
     async def _sleep(self, look: Look) -> None:

@@ -4,6 +4,7 @@ A process that is killed loses at most what it counted since; one that ends in o
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from datetime import timedelta
 from uuid import UUID
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 ROWS = 5000
 """That one run of the chore lets go, at most."""
 _PATIENCE = timedelta(seconds=30)
+_REST = 600.0
+"""Seconds between two looks at months that are over."""
 
 Who = tuple[UUID, UUID | None]
 """A team, and the project that the key is bound to."""
@@ -38,6 +41,7 @@ class Requests:
         self._counts: defaultdict[Who, Counted] = defaultdict(Counted)
         self._flying: dict[Who, Counted] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._summed_until = 0.0
 
     def count(self, who: Who) -> None:
         self._counts[who].requests += 1
@@ -77,7 +81,12 @@ class Requests:
     async def sum_up(self, kept: timedelta) -> int:
         """The chore: adds them, sums up a month that is over, lets rows go that are older than `kept`."""
         await self.once()
-        return await self._db.run(lambda conn: usage.roll_up(conn, kept, ROWS), _PATIENCE)
+        if time.monotonic() < self._summed_until:
+            return 0
+        done = await self._db.run(lambda conn: usage.roll_up(conn, kept, ROWS), _PATIENCE)
+        if done < ROWS:
+            self._summed_until = time.monotonic() + _REST
+        return done
 
     def _flat(self) -> list[usage.Requested]:
         return [

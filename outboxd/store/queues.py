@@ -40,6 +40,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     leases_open: bool
     to_reap: bool
     to_stage: bool
+    upkeep: list[str]
+    """Chores that have something to do."""
     now: datetime
     newly: bool
     """Nobody knew before that this process sleeps."""

@@ -2,12 +2,13 @@
 --
 -- due_queues: queues with due work that this worker may claim (null worker: any); next_due: the least of what
 -- becomes due by itself (later, lanes, tokens, pauses and closings that end); pending, unplaced: the sequencer's;
--- leases_open; to_reap: a lease or worker looks dead.
+-- leases_open; to_reap: a lease or worker looks dead; upkeep: chores that have something to do, so that those which
+-- have not cost nothing.
 
 drop function if exists outbox.poll;
 create function outbox.poll(p_worker uuid default null)
 returns table (due_queues int[], next_due timestamptz, pending boolean, unplaced boolean, leases_open boolean,
-  to_reap boolean, to_stage boolean, next_tick timestamptz)
+  to_reap boolean, to_stage boolean, upkeep text[], next_tick timestamptz)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
@@ -34,6 +35,15 @@ begin
     or exists (select from outbox.workers w where w.beats and w.fenced_at is null
       and w.beat_at < v_now - w.beat_every * 4 / 3);
   to_stage := next_due is not null and exists (select from outbox.later l where l.run_at <= v_now);
+  upkeep := array_remove(array[
+    case when exists (select from outbox.expiries e where e.at <= v_now)
+      or exists (select from outbox.event_keys k where k.expires_at <= v_now)
+      or exists (select from outbox.idempotency i where i.expires_at <= v_now)
+      or exists (select from outbox.stream_tokens t where t.expires_at <= v_now)
+      or exists (select from outbox.endpoint_secrets s where s.expires_at <= v_now) then 'expire' end,
+    case when exists (select from outbox.interactions i where i.state = 'pending' and i.expires_at <= v_now)
+      then 'interactions' end,
+    case when exists (select from outbox.purges p where p.step < 5) then 'purge' end], null);
   return next;
 end
 $$;

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import psycopg
+import pytest
 
 from tests.clock import Clock
 from tests.engine import Engine, Tenant
@@ -75,6 +76,7 @@ def test_poll_says_what_there_is_to_do(engine: Engine, tenant: Tenant, worker: U
         "leases_open": False,
         "to_reap": False,
         "to_stage": False,
+        "upkeep": [],
         "next_tick": None,
     }
     engine.publish(tenant, ordering_key="k", run_at=clock.now + HOUR)
@@ -238,3 +240,42 @@ def test_dead_letters_keep_what_a_retry_needs(engine: Engine, tenant: Tenant, wo
     assert (row["error"], row["status"], row["place"]) == ("why", 500, job["run_at"])
     assert engine.retry(row["job_id"]) == {"before": "failed", "after": "queued", "series": 1}
     assert engine.claim(worker)[0]["attempt"] == 1
+
+
+@pytest.mark.parametrize(
+    ("chore", "row"),
+    [
+        ("expire", "expiries (at, job_id) values (outbox.clock(), gen_random_uuid())"),
+        (
+            "expire",
+            "event_keys values (gen_random_uuid(), 'k', gen_random_uuid(), '\\x00', outbox.clock())",
+        ),
+        (
+            "expire",
+            "idempotency values (gen_random_uuid(), 'r', 'k', '\\x00', 201, '{}', outbox.clock())",
+        ),
+        (
+            "purge",
+            "purges (project_id, team_id, mark, actor)"
+            " values (gen_random_uuid(), gen_random_uuid(), outbox.clock(), 'a')",
+        ),
+    ],
+    ids=["jobs", "event keys", "replies", "purges"],
+)
+def test_a_poll_names_the_chores_that_have_something_to_do(engine: Engine, chore: str, row: str) -> None:
+    assert [] == engine.poll(None)["upkeep"]
+    engine.do(f"insert into outbox.{row}")
+    assert [chore] == engine.poll(None)["upkeep"]
+
+
+def test_a_poll_names_questions_whose_time_is_over(engine: Engine, tenant: Tenant, clock: Clock) -> None:
+    engine.do(
+        "insert into outbox.interactions (id, team_id, project_id, connection_id, expected_actor, kind,"
+        " prompt, free_text, digest, created_at, expires_at) values ('q', %s, %s, 'c', 'a', 'question',"
+        " '\"?\"', true, sha256('q'), outbox.clock(), outbox.clock() + interval '1 s')",
+        tenant.team,
+        tenant.project,
+    )
+    assert [] == engine.poll(None)["upkeep"]
+    clock.forward(SECOND)
+    assert ["interactions"] == engine.poll(None)["upkeep"]
