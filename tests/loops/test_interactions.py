@@ -1,4 +1,4 @@
-"""Questions past their time are ended by a chore, which wakes who waits; retention drops what is over."""
+"""`interactions` ends what nobody answered in time, and wakes who waits; `retention` drops what is over."""
 
 import asyncio
 from datetime import timedelta

@@ -256,8 +256,10 @@ def test_dead_letters_keep_what_a_retry_needs(engine: Engine, tenant: Tenant, wo
         ),
         (
             "purge",
-            "purges (project_id, team_id, mark, actor)"
-            " values (gen_random_uuid(), gen_random_uuid(), outbox.clock(), 'a')",
+            (
+                "purges (project_id, team_id, mark, actor)"
+                " values (gen_random_uuid(), gen_random_uuid(), outbox.clock(), 'a')"
+            ),
         ),
     ],
     ids=["jobs", "event keys", "replies", "purges"],
