@@ -135,7 +135,7 @@ def check_plan(engine: Engine, dsn: str, rows: int, statistics: str) -> None:
         assert {"Bitmap Heap Scan", "Tid Scan"} >= {node.kind for node in scans}, query
         own = rows / 10 if query == "word3" else rows
         assert all(node.rows <= own + 5 for node in scans if node.kind == "Bitmap Heap Scan"), query
-        assert all(node.rows <= 5000 for node in scans if node.kind == "Tid Scan"), query
+        assert all(node.rows <= 2000 for node in scans if node.kind == "Tid Scan"), query
     explained.engine.close()
 
 
