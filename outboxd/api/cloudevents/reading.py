@@ -22,7 +22,6 @@ Encoding = Literal["json", "text", "base64"]
 _JSON = re.compile(r"[^/;]+/(?:[^;]*\+)?json\s*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 _PREFIX = b"ce-"
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
-_STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ANY = msgspec.json.Decoder(Raw)
 _VALUE = msgspec.json.Decoder(Value | None)
@@ -95,9 +94,8 @@ def _unescaped(raw: bytes, name: str) -> str:
         if quoted is None:
             raise _HEADERS.wrong(name, "a quote that is not closed", "invalid_string")
         value = re.sub(rb"\\(.)", rb"\1", quoted[1], flags=re.DOTALL)
-    if _STRAY.search(value):
-        raise _HEADERS.wrong(name, "% without two hexadecimal digits", "invalid_string")
     try:
+        # A percent sign that escapes nothing is itself: the npm SDK escapes none.
         return _ESCAPED.sub(lambda found: bytes((int(found[1], 16),)), value).decode()
     except UnicodeDecodeError:
         raise _HEADERS.wrong(name, "not UTF-8", "invalid_string") from None
