@@ -4,7 +4,8 @@ import re
 import secrets
 
 _TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
+    # Version 00 has nothing behind the flags; later ones may.
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
 )
 _TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
 _UNSAMPLED = "00"

@@ -108,9 +108,9 @@ class Deliver:
         keys = [signing.parse(each) for each in deliveries.secrets_of(target, self._keys)]
         if not keys:
             raise NotConfigured("the endpoint has no secret to sign with")
-        text = envelope.body(target, event, self._public_url)
+        sent = envelope.message(target, event, self._public_url)
         return Request(
-            url=target.url, headers=envelope.headers(target, event, attempt, text, keys, own), body=text
+            url=target.url, headers=envelope.headers(target, event, attempt, sent, keys, own), body=sent.body
         )
 
     def _facts(self, answer: Answer, kept_secret: Iterable[str]) -> Facts:

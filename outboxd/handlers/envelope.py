@@ -1,4 +1,4 @@
-"""One delivery as it is sent: its body, and the headers that go with it."""
+"""One delivery as it is sent: its body in the endpoint's format, and the headers that go with it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,7 +9,8 @@ from msgspec import Raw
 
 from outboxd import __version__
 from outboxd.egress import tracing
-from outboxd.handlers import signing
+from outboxd.handlers import bindings, signing
+from outboxd.handlers.bindings import Message
 from outboxd.handlers.signing import SigningKey
 from outboxd.store.deliveries import Target
 
@@ -26,29 +27,27 @@ class _Standard(msgspec.Struct, frozen=True, omit_defaults=True):
 _encode = msgspec.json.Encoder().encode
 
 
-def body(target: Target, event: UUID, public_url: str | None) -> bytes:
+def message(target: Target, event: UUID, public_url: str | None) -> Message:
     """The bytes that are signed and sent; over the endpoint's limit they say where the data is instead."""
-    whole = _Standard(str(target.type), _iso(target.occurred_at or target.now), target.payload)
-    encoded = _encode(whole)
-    if len(encoded) <= target.max_body_bytes:
-        return encoded
-    ref = f"{public_url or ''}/v1/events/{event}"
-    return _encode(msgspec.structs.replace(whole, data=None, dataref=ref))
+    whole = _message(target, event, public_url, None)
+    if len(whole.body) <= target.max_body_bytes:
+        return whole
+    return _message(target, event, public_url, f"{(public_url or '').rstrip('/')}/v1/events/{event}")
 
 
 def headers(
     target: Target,
     event: UUID,
     attempt: int,
-    text: bytes,
+    sent: Message,
     keys: Sequence[SigningKey],
     own: Mapping[str, str],
 ) -> dict[str, str]:
     """Of one attempt; `own` are the endpoint's. Names in lower case, so that none is there twice."""
     return {
-        "content-type": "application/json",
         "user-agent": f"outboxd/{__version__}",
-        **signing.headers(str(event), int(target.now.timestamp()), text, keys),
+        **sent.headers,
+        **signing.headers(str(event), int(target.now.timestamp()), sent.body, keys),
         "outboxd-attempt": str(attempt),
         **({"outboxd-position": target.position} if target.position else {}),
         # One more than led to the event: what a receiver of ours stores with what it makes of it.
@@ -56,6 +55,26 @@ def headers(
         **tracing.span(target.traceparent, target.tracestate),
         **{name.lower(): value for name, value in own.items()},
     }
+
+
+def _message(target: Target, event: UUID, public_url: str | None, dataref: str | None) -> Message:
+    match target.format:
+        case "standard":
+            return _standard(target, dataref)
+        case "ce-structured":
+            return bindings.structured(target, event, public_url, dataref)
+        case "ce-binary":
+            return bindings.binary(target, event, public_url, dataref)
+
+
+def _standard(target: Target, dataref: str | None) -> Message:
+    whole = _Standard(
+        str(target.type),
+        _iso(target.occurred_at or target.now),
+        target.payload if dataref is None else None,
+        dataref,
+    )
+    return Message(body=_encode(whole), headers={"content-type": "application/json"})
 
 
 def _iso(at: datetime) -> str:

@@ -62,10 +62,10 @@ def _request(target: Target, config: Config, own: dict[str, str]) -> Request:
     if not keys:
         raise NotConfigured("the endpoint has no secret to sign with")
     named = uuid4()
-    text = envelope.body(target, named, config.public_url)
-    headers = envelope.headers(target, named, 1, text, keys, own)
-    signed = signing.headers(f"test_{named}", int(target.now.timestamp()), text, keys)
-    return Request(url=target.url, headers={**headers, **signed}, body=text)
+    sent = envelope.message(target, named, config.public_url)
+    headers = envelope.headers(target, named, 1, sent, keys, own)
+    signed = signing.headers(f"test_{named}", int(target.now.timestamp()), sent.body, keys)
+    return Request(url=target.url, headers={**headers, **signed}, body=sent.body)
 
 
 def _without(text: str, own: dict[str, str]) -> str:

@@ -24,7 +24,9 @@ def source(public_url: str | None, project: object) -> str:
     return f"{public_url.rstrip('/')}/v1/projects/{project}"
 
 
-def attributes(event: Event, public_url: str | None, sequence: int | None = None) -> dict[str, Any]:
+def attributes(
+    event: Event, public_url: str | None, sequence: int | None = None, tracestate: str | None = None
+) -> dict[str, Any]:
     """Everything but the data: what came as a CloudEvent has its own id and source again."""
     theirs = isinstance(event.source, str)
     given: dict[str, Any] = {
@@ -38,6 +40,7 @@ def attributes(event: Event, public_url: str | None, sequence: int | None = None
         "partitionkey": event.ordering_key,
         "sequence": None if sequence is None else f"{sequence:020}",
         "traceparent": event.traceparent,
+        "tracestate": tracestate,
         "expirytime": None if event.expires_at_epoch is None else _iso(event.expires_at_epoch),
         "dataref": _known(event.dataref),
     }
@@ -45,9 +48,11 @@ def attributes(event: Event, public_url: str | None, sequence: int | None = None
     return extensions | {name: value for name, value in given.items() if value is not None}
 
 
-def structured(event: Event, public_url: str | None, sequence: int | None = None) -> bytes:
+def structured(
+    event: Event, public_url: str | None, sequence: int | None = None, tracestate: str | None = None
+) -> bytes:
     """The whole of it as one line of JSON; its data are as they were kept."""
-    told = attributes(event, public_url, sequence)
+    told = attributes(event, public_url, sequence, tracestate)
     name = "data_base64" if event.encoding == BASE64 and "dataref" not in told else "data"
     payload = event.payload if isinstance(event.payload, Raw) else Raw(b"null")
     return _encode(told | {name: payload})

@@ -15,7 +15,7 @@ _ENDPOINT = """
 select outbox.open_endpoint(outbox.me(), gen_random_uuid(), %s,
   '{"url": "https://x.example/", "types": ["*"], "state": "enabled", "ordering": "none", "timeout": "15 s",
     "max_age": "7 days", "terminal_4xx": false, "max_body_bytes": 1024, "metadata": {}}',
-  '{"attempts": 3, "backoff": {"scheduleMs": [5000]}, "timeoutMs": 15000}', null, 'sealed')
+  '{"attempts": 3, "backoff": {"scheduleMs": [5000]}, "timeoutMs": 15000}', null)
 """
 
 
