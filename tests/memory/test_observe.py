@@ -1,6 +1,7 @@
 """Events become observations: once, of the right events, in one transaction with the end of their job."""
 
 import asyncio
+import json
 from typing import Any
 
 import msgspec
@@ -213,6 +214,25 @@ async def test_a_near_duplicate_is_counted_and_linked_not_inserted(mind: Brain) 
     assert 2 == told(row["metadata"])["seenCount"]
     found = await mind.rows("select source_id from outbox.observation_sources order by id")
     assert [first, second] == [row["source_id"] for row in found]
+
+
+@pytest.mark.parametrize("count", ["lots", None, 1.5, -3, 1e30, {"n": 1}])
+async def test_a_near_duplicate_is_counted_whatever_people_wrote_into_its_metadata(
+    mind: Brain, count: Any
+) -> None:
+    mind.fake.script(says(block("Same")), says(block("Same")))
+    async with mind.at_work():
+        await mind.observed({"n": "1"})
+        await mind.crew.conn.execute(
+            "update outbox.observations"
+            " set metadata = metadata || jsonb_build_object('seenCount', %s::jsonb)",
+            [json.dumps(count)],
+        )
+        end = await mind.end(await mind.event({"n": "2"}), "completed")
+
+    [row] = await mind.observations()
+    assert "duplicate" == told(end["output"])["outcome"]
+    assert 2 == told(row["metadata"])["seenCount"]
 
 
 async def test_equal_text_of_another_kind_or_with_the_switch_off_is_new(mind: Brain) -> None:
