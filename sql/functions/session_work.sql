@@ -2,8 +2,9 @@
 --
 -- problem as of generation_work; a summary's authority is its newest retry's key, else the key of the end. restless: events came
 -- in the last quiet time, or the session is open again; observing: jobs of generation that are not over;
--- waited: how often this job was put off for each. Events come without those that an observation tells of, but the first prompt
--- and the last message of the assistant always; a payload over 8 KiB as the beginning of its text. The newest 1,000 of each.
+-- waited: how often this job was put off for each; the counts are of all events and observations. Events come without those that
+-- an observation tells of, but the first prompt and the last message of the assistant always; a payload over 8 KiB as the
+-- beginning of its text. The newest 1,000 of each are given, and the first prompt of them all.
 
 drop function if exists outbox.session_work;
 create function outbox.session_work(p_job uuid)
@@ -33,12 +34,18 @@ begin
   v_floor := coalesce(v_project.purged_at, '-infinity');
   quiet := make_interval(secs => coalesce((outbox.project_setting(v_project, 'summary.quietSeconds'))::int, 30));
   return query
-  with events as materialized (
+  with picked as (
+    (select e.id from outbox.events e
+      where e.session_id = v_session.id and e.expunged_at is null and e.received_at > v_floor
+      order by e.id desc limit 1000)
+    union
+    (select e.id from outbox.events e
+      where e.session_id = v_session.id and e.expunged_at is null and e.received_at > v_floor and e.type ~* 'prompt'
+      order by e.id limit 1)
+  ), events as materialized (
     select e.id, e.type, e.adapter, e.occurred_at, e.received_at, e.payload, exists (
       select from outbox.observation_sources x where x.source_id = e.id offset 0) as told
-    from outbox.events e
-    where e.session_id = v_session.id and e.expunged_at is null and e.received_at > v_floor
-    order by e.id desc limit 1000
+    from picked p cross join lateral (select e.* from outbox.events e where e.id = p.id offset 0) e
   ), seen as (
     select e.id, e.told, jsonb_build_object('id', e.id, 'type', e.type, 'source', e.adapter,
       'occurred_at', e.occurred_at, 'payload', case when pg_column_size(e.payload) > 8192 and octet_length(e.payload::text) > 8192
@@ -71,7 +78,10 @@ begin
     v_session.platform_source, v_session.agent_type, session_work.quiet,
     v_session.ended_at is null or coalesce((select max(e.received_at) from events e) > outbox.clock() - session_work.quiet, false),
     outbox.observing(v_session.id, p_job), coalesce(w.restless, 0), coalesce(w.observing, '0'),
-    (select count(*)::int from events), (select count(*)::int from observed),
+    (select count(*)::int from outbox.events e
+      where e.session_id = v_session.id and e.expunged_at is null and e.received_at > v_floor),
+    (select count(*)::int from outbox.observations o
+      where o.session_id = v_session.id and o.origin <> 'summary' and o.created_at > v_floor),
     session_work.read_at,
     (select o.content from outbox.observations o
       where o.project_id = v_job.project_id and o.generation_key = 'summary:v1:' || v_session.id and o.created_at > v_floor),

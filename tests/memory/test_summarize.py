@@ -225,6 +225,35 @@ async def test_the_oldest_are_left_out_where_there_is_no_room_and_the_model_is_t
     assert f"{left_out} of the oldest" in asked
 
 
+async def test_of_a_long_session_the_first_prompt_is_told_and_everything_counted(mind: Brain) -> None:
+    await quiet(mind)
+    one = await session(mind)
+    await mind.settle_on(generation={"policy": "off"})
+    await mind.event({"prompt": "Find the needle!"}, "UserPromptSubmit", session=one)
+    await mind.crew.conn.execute(
+        "select outbox.publish_many(array(select jsonb_build_object('eventType', 'tool_use', 'payload',"
+        " to_jsonb('straw ' || n), 'serverSessionId', %s::text) from generate_series(1, 1000) n), %s)",
+        [str(one), mind.project],
+    )
+    await mind.crew.conn.execute(
+        "insert into outbox.observations (id, team_id, project_id, session_id, origin, kind, content,"
+        " created_at, updated_at, search)"
+        " select outbox.uuid7(at), %s, %s, %s, 'generated', 'discovery', 'Straw', at, at, ''"
+        " from (select outbox.clock() - n * interval '1 ms' as at from generate_series(1, 1003) n) s",
+        [mind.crew.team, mind.project, one],
+    )
+    mind.fake.script(says(SUMMARY))
+    async with mind.at_work():
+        await mind.crew.attempt(await ended(mind, one), "completed")
+
+    asked = mind.fake.calls[-1].user
+    metadata = told((await summary(mind))["metadata"])
+    assert "Find the needle!" in asked.split("<first_prompt>")[1].split("</first_prompt>")[0]
+    assert (1001, 1003) == (metadata["eventCount"], metadata["observationCount"])
+    assert metadata["leftOut"] >= 3
+    assert f"{metadata['leftOut']} of the oldest" in asked
+
+
 async def test_a_session_deleted_during_the_call_gets_no_row(mind: Brain) -> None:
     await quiet(mind)
     one = await session(mind)

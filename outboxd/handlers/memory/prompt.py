@@ -83,6 +83,8 @@ class Summarizing(msgspec.Struct, frozen=True, kw_only=True):
     memories: Sequence[PromptMemory] = ()
     events: Sequence[PromptEvent] = ()
     """Those that led to no observation."""
+    older: int = 0
+    """Observations before these, which nobody has read."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,14 +120,15 @@ def summarize(request: Summarizing, redactor: Redactor | None, limit: int) -> As
     """`limit` in bytes of the user part. The oldest observations go first, then the oldest events."""
     fixed = _fixed(request, redactor, min(shown.LONGEST_STRING, limit // _SHARE))
     items = [*_memories(request, redactor), *_events(request, redactor)]
-    room = limit - len(_summary_request(fixed, [], len(items)).encode())
+    room = limit - len(_summary_request(fixed, [], request.older + len(items)).encode())
     excess = sum(item.size for item in items) - room
     dropped = 0
     while dropped < len(items) and excess > 0:
         excess -= items[dropped].size
         dropped += 1
     kept = sorted(items[dropped:], key=lambda item: item.at)
-    return Asked(system=_SUMMARIZE, user=_summary_request(fixed, kept, dropped), left_out=dropped)
+    left_out = request.older + dropped
+    return Asked(system=_SUMMARIZE, user=_summary_request(fixed, kept, left_out), left_out=left_out)
 
 
 class _Item(msgspec.Struct, frozen=True):

@@ -194,6 +194,7 @@ def _request(work: SessionWork, redactor: Redactor | None, limit: int) -> tuple[
             last_message=last,
             memories=memories,
             events=events,
+            older=work.observation_count - len(memories),
         ),
         redactor,
         limit,
