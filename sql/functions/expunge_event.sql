@@ -1,6 +1,7 @@
 -- outbox.expunge_event(caller, event, keep) -> (observations, jobs): its content is gone, its place in the feed stays
 --
--- Observations that come from it alone go too, unless `keep`. Again: zeros. Errors: OX404, OX409 (archived).
+-- Observations that come from it alone go too, unless `keep`; whoever is writing one at this moment is waited for.
+-- Again: zeros. Errors: OX404, OX409 (archived).
 
 drop function if exists outbox.expunge_event;
 create function outbox.expunge_event(p_caller outbox.caller, p_event uuid, p_keep boolean default false)
@@ -20,6 +21,7 @@ begin
     perform outbox.refuse(404, 'Event not found');
   end if;
   perform outbox.caller_project(v_caller, v_event.project_id);
+  perform outbox.lock_memory(v_event.project_id);
   observations := 0;
   jobs := 0;
   if v_event.expunged_at is null then

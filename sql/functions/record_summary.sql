@@ -3,7 +3,8 @@
 --
 -- Called in the fenced transaction of the job's end. A renewal replaces content and metadata and counts the revision; id and
 -- creation time stay. Not fresh: a summary stands already that was made from a later reading of the session, by a job that
--- overtook this one. Null: the session is gone or purged, nothing is written.
+-- overtook this one. Null: the session is gone or purged, nothing is written. No purge begins meanwhile: a new row would be
+-- younger than its mark.
 
 drop function if exists outbox.record_summary;
 create function outbox.record_summary(p_job uuid, p_content text, p_metadata jsonb, p_read_at timestamptz)
@@ -18,6 +19,7 @@ declare
   v_session outbox.sessions;
 begin
   select * into v_job from outbox.jobs j where j.id = p_job;
+  perform outbox.lock_memory(v_job.project_id);
   select s.* into v_session from outbox.sessions s join outbox.projects p on p.id = s.project_id
   where s.id = v_job.session_id and s.project_id = v_job.project_id and s.team_id = v_job.team_id
     and s.created_at > coalesce(p.purged_at, '-infinity') for update of s;

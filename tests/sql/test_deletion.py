@@ -1,5 +1,8 @@
 """What was deleted stays deleted, whatever a worker had in hand meanwhile."""
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -62,6 +65,29 @@ def fenced(engine: Engine, worker: UUID, job: dict[str, Any]) -> bool:
     return held
 
 
+def waiting(dsn: str, statement: str, *given: Any) -> Callable[[], Any]:
+    """Said on another connection, where it waits for a lock now; the call gives its answer."""
+    other = Engine(dsn)
+    pid = other.conn.info.backend_pid
+    asked = ThreadPoolExecutor(1)
+    answer = asked.submit(other.one, statement, *given)
+    with psycopg.connect(dsn, autocommit=True) as watch:
+        for _ in range(500):
+            found = watch.execute("select cardinality(pg_blocking_pids(%s))", [pid]).fetchone()
+            if found != (0,) or answer.done():
+                break
+            time.sleep(0.01)
+    assert not answer.done(), answer.result()
+
+    def answered() -> Any:
+        said = answer.result(10)
+        asked.shutdown()
+        other.close()
+        return said
+
+    return answered
+
+
 def test_a_worker_in_mid_call_writes_nothing_after_the_mark(
     engine: Engine, tenant: Tenant, clock: Clock
 ) -> None:
@@ -84,6 +110,38 @@ def test_a_worker_in_mid_call_writes_nothing_about_an_expunged_event(engine: Eng
     assert not fenced(engine, worker, job)
     assert [] == record(engine, job["job_id"], event)
     assert {"payload": {}} == engine.rows("select payload from outbox.events where id = %s", event)[0]
+
+
+def test_an_observation_that_is_being_written_when_its_event_is_expunged_goes_too(
+    engine: Engine, tenant: Tenant, dsn: str
+) -> None:
+    worker, job, event = in_hand(engine, tenant)
+    writer = Engine(dsn)
+    with writer.conn.transaction():
+        assert fenced(writer, worker, job)
+        assert 1 == len(record(writer, job["job_id"], event))
+        expunging = waiting(dsn, f"select observations from outbox.expunge_event({EVERYWHERE}, %s)", event)
+    writer.close()
+    assert 1 == expunging()
+    assert 0 == engine.one("select count(*) from outbox.observations")
+
+
+def test_a_summary_that_is_written_while_a_purge_begins_is_no_younger_than_the_purge(
+    engine: Engine, tenant: Tenant, clock: Clock, dsn: str
+) -> None:
+    one = session(engine, tenant)
+    job = engine.one(f"select job_id from outbox.end_session({EVERYWHERE}, %s)", one)
+    clock.forward(MS)
+    other = Engine(dsn)
+    with other.conn.transaction():
+        begin(other, tenant)
+        clock.forward(MS)
+        writing = waiting(
+            dsn, "select count(*) from outbox.record_summary(%s, 'kettle', '{}', outbox.clock())", job
+        )
+    other.close()
+    assert 0 == writing()
+    assert 0 == engine.one("select count(*) from outbox.observations")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5000])
