@@ -1,6 +1,7 @@
 -- outbox.delete_session(caller, session, limit) -> is it gone? false: more than `limit` links, call again
 --
--- Its summary jobs that have not ended are cancelled, events and memories are no longer linked to it. Never waits
+-- Its summary jobs that have not ended are cancelled, events and memories are no longer linked to it, and what was
+-- gathered until its end is due now, as nobody can end it any more. Never waits
 -- for a worker: a job that somebody holds at this moment is passed over, and finds no session when it writes.
 -- Errors: OX404.
 
@@ -23,6 +24,7 @@ begin
   v_jobs := array(select j.id from outbox.jobs j where j.session_id = p_session and j.event_id is null);
   perform outbox.end_jobs(v_caller, outbox.take_jobs(v_jobs, '{queued,processing,failed}'), 'cancelled',
     'the session was deleted', outbox.clock());
+  perform outbox.hasten_gathering(p_session);
 
   update outbox.events e set session_id = null
   from unnest(array(select x.id from outbox.events x where x.session_id = p_session order by x.id limit p_limit)) u (id)

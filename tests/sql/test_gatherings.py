@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.clock import Clock
-from tests.engine import Engine, Tenant, result
+from tests.engine import EVERYWHERE, Engine, Tenant, result
 from tests.proofs import proves
 from tests.sql.memory import (
     SECOND,
@@ -126,6 +126,16 @@ def test_an_open_session_holds_its_job_until_it_ends(engine: Engine, tenant: Ten
         2,
     )
     assert end(engine, mine) == 0
+
+
+def test_a_session_that_is_deleted_holds_its_job_no_longer(engine: Engine, tenant: Tenant) -> None:
+    policy(engine, tenant, "end-of-session")
+    mine = session(engine, tenant)
+    publish(engine, tenant, session=mine)
+    place(engine, tenant)
+    assert "session_open" == one_gathered(engine, tenant)["held"]
+    assert engine.one(f"select outbox.delete_session({EVERYWHERE}, %s)", mine)
+    assert "ready" == engine.place_of(one_gathered(engine, tenant)["id"])
 
 
 def test_a_session_that_stays_open_for_ever_is_generated_from_after_thirty_days(
