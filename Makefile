@@ -3,7 +3,7 @@
 BOOT := python3 deploy/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast nightly release proofs lint types check schema lock bench drill agents clean
+.PHONY: help demo test fast nightly release proofs lint types check schema lock bench drill agents streams clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -48,6 +48,9 @@ drill: ## the crash drill, in a private cluster
 
 agents: ## a thousand events of agents while workers are killed: observed once each, all metered
 	@$(BOOT) test -n 0 -m nightly tests/memory/test_drill.py
+
+streams: ## ten thousand events to clients that are cut, while writers roll back and connections are killed
+	@$(BOOT) test -m nightly tests/streams
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv dist build .bench .hypothesis .pytest_cache .mypy_cache .ruff_cache
