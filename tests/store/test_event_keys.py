@@ -1,11 +1,15 @@
 """Event keys are those of the server whose clients we keep."""
 
+import json
 import shutil
 import subprocess
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from outboxd.store import event_keys
 
@@ -72,3 +76,29 @@ def test_javascript_agrees_on_numbers() -> None:
     script = f"console.log(JSON.stringify({numbers!r}))"
     printed = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == event_keys.canonical(numbers)
+
+
+_ORACLE = """
+const sorted = v => Array.isArray(v) ? v.map(sorted)
+  : v && typeof v === "object" ? Object.fromEntries(Object.keys(v).sort().map(k => [k, sorted(v[k])])) : v;
+const lines = require("fs").readFileSync(0, "utf8").trim().split("\\n");
+console.log(JSON.stringify(lines.map(line => JSON.stringify(sorted(JSON.parse(line))))));
+"""
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.integers(0, 2**33).map(str)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=6),
+    max_leaves=12,
+)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node as oracle")
+@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@given(values=st.lists(_JSON, min_size=20, max_size=40))
+def test_javascript_agrees_on_any_json(values: list[Any]) -> None:
+    # `__proto__` is no member to JavaScript's objects.
+    lines = [json.dumps(value) for value in values if "__proto__" not in json.dumps(value)]
+    said = subprocess.run(
+        ["node", "-e", _ORACLE], input="\n".join(lines), capture_output=True, text=True, check=True
+    )
+    assert json.loads(said.stdout) == [event_keys.canonical(json.loads(line)) for line in lines]
