@@ -16,16 +16,16 @@ declare
   v_live uuid;
 begin
   perform outbox.need_read_committed();
-  select v.* into v_event from outbox.jobs j join outbox.events v on v.id = j.event_id
-  where j.id = p_job and j.queue_id = v_endpoint.queue_id and v.project_id = v_endpoint.project_id;
+  v_event.id := (select j.event_id from outbox.jobs j where j.id = p_job and j.queue_id = v_endpoint.queue_id);
+  select * into v_event from outbox.events v where v.id = v_event.id and v.project_id = v_endpoint.project_id;
   if v_event.id is null then
     perform outbox.refuse(404, 'Delivery not found');
   end if;
-  select j.id into v_live from outbox.jobs j
+  select min(j.id::text)::uuid into v_live
+  from (select j.id from outbox.jobs j where j.event_id = v_event.id and j.queue_id = v_endpoint.queue_id
+    and j.id >= outbox.uuid7_floor(v_event.received_at - interval '1 hour') offset 0) j
   cross join lateral outbox.job_state(j.id) s
-  where j.event_id = v_event.id and j.id >= outbox.uuid7_floor(v_event.received_at - interval '1 hour')
-    and j.queue_id = v_endpoint.queue_id and s.state in ('queued', 'processing')
-  order by j.id limit 1;
+  where s.state in ('queued', 'processing');
   if v_live is not null then
     return query select v_live, false;
     return;

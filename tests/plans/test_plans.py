@@ -214,6 +214,52 @@ def of_job(verb: str, table: str) -> Call:
     return call
 
 
+def endpoint(b: Busy) -> UUID:
+    """Of the project, with ASKED deliveries that wait, of events that were just numbered."""
+    made = uuid4()
+    queue = b.engine.queue(f"endpoint:{made}", "deliver")
+    b.engine.do(
+        "insert into outbox.endpoints (id, team_id, project_id, queue_id, url, types, ordering, created_at,"
+        " updated_at) values (%s, %s, %s, %s, 'https://x.test', '{mine.*}', 'none', outbox.clock(),"
+        " outbox.clock())",
+        *(made, b.tenant.team, b.tenant.project, queue),
+    )
+    b.forget_unplaced()
+    for _ in range(ASKED):
+        b.engine.rows("select outbox.publish('mine.now', p_project => %s)", b.tenant.project)
+    b.engine.sequence(b.tenant)
+    return made
+
+
+def owed(statement: str) -> Call:
+    """About an endpoint that was owed what was numbered last; %s: the endpoint, a job, its events."""
+
+    def call(b: Busy) -> tuple[Any, ...]:
+        made = endpoint(b)
+        jobs = b.engine.rows(
+            "select j.id, j.event_id from outbox.jobs j join outbox.endpoints e on e.queue_id = j.queue_id"
+            " where e.id = %s",
+            made,
+        )
+        if "end_deliveries" in statement:
+            b.engine.do(f"select outbox.remove_endpoint({EVERYWHERE}, %s)", made)
+            return (statement,)
+        for job in jobs:
+            b.engine.rows(f"select * from outbox.cancel({EVERYWHERE}, %s)", job["id"])
+        b.engine.do("update outbox.endpoints set recovery_job = %s where id = %s", jobs[0]["id"], made)
+        if "recover_step" in statement:
+            step = {"only": "undelivered", "rate": 5, "from": 0, "position": 1, "scanned": 1, "percent": 1}
+            return statement, jobs[0]["id"], made, [job["event_id"] for job in jobs], Jsonb(step)
+        return (statement, made, jobs[0]["id"]) if "redeliver" in statement else (statement, made)
+
+    return call
+
+
+OWED = """
+select o.* from outbox.endpoints e
+join outbox.streams s on s.project_id = e.project_id
+cross join lateral outbox.owed_events(e, s.head - 20, s.head, 'undelivered') o where e.id = %s
+"""
 CLAIM_HINTED = """
 select * from outbox.claim(%s, %s, array[row(1, %s, 0, outbox.clock() - interval '1 s', %s)::outbox.spot])
 """
@@ -268,6 +314,11 @@ HOT: dict[str, Call] = {
     "cancel later": of_job("cancel", "later"),
     "cancel running": of_job("cancel", "leases"),
     "retry dead": of_job("retry", "dead_letters"),
+    "owed_events": owed(OWED),
+    "redeliver": owed(f"select * from outbox.redeliver({EVERYWHERE}, %s, %s)"),
+    "recover": owed(f"select * from outbox.recover({EVERYWHERE}, %s, outbox.clock() - interval '1 ms')"),
+    "recover_step": owed("select outbox.recover_step(%s, %s, %s, %s)"),
+    "end_deliveries": owed(f"select outbox.end_deliveries({ASKED})"),
 }
 
 
