@@ -37,6 +37,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     observed: int = 10_000
     """Events of agents."""
     memories: int = 100_000
+    delivered: int = 10_000
+    """Events to a webhook."""
     asked: int = 1_000
     """Questions of each kind."""
     clients: int = 64
@@ -53,6 +55,7 @@ QUICK = Size(
     idle=30,
     observed=2_000,
     asked=200,
+    delivered=2_000,
 )
 
 

@@ -4,7 +4,19 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from outboxd.bench import costs, draining, finding, gates, idle, latency, observing, weather, web
+from outboxd.bench import (
+    costs,
+    delivering,
+    draining,
+    finding,
+    following,
+    gates,
+    idle,
+    latency,
+    observing,
+    weather,
+    web,
+)
 from outboxd.bench.measure import Measure
 from outboxd.errors import ConfigError
 
@@ -18,6 +30,8 @@ MEASURES: tuple[Measure, ...] = (
     *idle.MEASURES,
     *observing.MEASURES,
     *finding.MEASURES,
+    *following.MEASURES,
+    *delivering.MEASURES,
 )
 
 

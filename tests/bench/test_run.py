@@ -66,6 +66,17 @@ async def test_what_agents_do_is_observed_and_found_in_a_small_run(durable: str)
     assert 0 < found["context newest p50"]
 
 
+async def test_what_is_delivered_and_recovered_is_measured_in_a_small_run(durable: str) -> None:
+    size = msgspec.structs.replace(TINY, delivered=100)
+    asked = Asked(
+        server=durable, on_server=True, rounds=1, only=("deliver", "recover"), peers=False, size=size
+    )
+    done = await command.run(asked, lambda _: None)
+    found = {each["measure"]: each["median"] for each in msgspec.json.decode(done.document)["results"]}
+    assert found["deliver"] > 0
+    assert 0 < found["recover delivered"] <= found["recover made"]
+
+
 async def test_a_peer_that_is_not_installed_is_told_with_its_reason(durable: str) -> None:
     if importlib.util.find_spec("pgqueuer") is not None:
         pytest.skip("pgqueuer is installed here")
