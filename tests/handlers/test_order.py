@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.egress.scripted import serving
+from tests.egress.scripted import Server, serving
 from tests.handlers.desk import Desk, says
 from tests.proofs import proves
 from tests.waiting import until
@@ -23,6 +23,7 @@ class Receiver:
     """Keeps what arrived, when, and how many calls were in flight, in all and of a key."""
 
     def __init__(self, judge: Judge, takes: float = 0) -> None:
+        self.server: Server
         self.judge = judge
         self.takes = takes
         self.url = ""
@@ -146,6 +147,7 @@ async def test_behind_a_head_that_died_the_lane_goes_on_or_stands_until_somebody
         events = [await post.publish({"key": "k", "n": n}, ordering_key="k") for n in range(3)]
         await post.publish({"key": "other", "n": 9}, ordering_key="other")
         await until(lambda: len(receiver.taken("other")) == 1 and len(receiver.got) >= 2)
+        stood, head = [], None
         if policy == "block":
             await until(lambda: says_blocked(post))
             stood = receiver.taken("k")
