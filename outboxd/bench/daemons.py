@@ -41,6 +41,15 @@ async def whole(dsn: str, environ: Mapping[str, str] | None = None) -> AsyncIter
         yield process, port
 
 
+@asynccontextmanager
+async def api(dsn: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[tuple[Process, int]]:
+    """`outboxd serve`, and the port that it listens on."""
+    port = free_port()
+    async with _running(dsn, "serve", environ={"OUTBOXD_PORT": str(port), **(environ or {})}) as process:
+        await _until_ready(port, process)
+        yield process, port
+
+
 def rss(process: Process) -> int:
     """Bytes of memory that it has now."""
     return int(_stat(process, "statm").split()[1]) * _PAGE
@@ -94,6 +103,24 @@ async def _until_alive(dsn: str, process: Process) -> None:
                 raise NotMeasuredError(f"the daemon ended with status {process.returncode}")
             await asyncio.sleep(_TICK)
     raise NotMeasuredError(f"the daemon had no worker within {_WITHIN:.0f} s")
+
+
+async def _until_ready(port: int, process: Process) -> None:
+    deadline = asyncio.get_running_loop().time() + _WITHIN
+    while asyncio.get_running_loop().time() < deadline:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            said = await reader.read()
+            writer.close()
+            if said.startswith(b"HTTP/1.1 200"):
+                return
+        except OSError:
+            pass
+        if process.returncode is not None:
+            raise NotMeasuredError(f"the daemon ended with status {process.returncode}")
+        await asyncio.sleep(_TICK)
+    raise NotMeasuredError(f"the daemon was not ready within {_WITHIN:.0f} s")
 
 
 def _stat(process: Process, name: str) -> str:

@@ -31,6 +31,7 @@ MEASURES: tuple[Measure, ...] = (
     *observing.MEASURES,
     *finding.MEASURES,
     *following.MEASURES,
+    *following.MEASURES,
     *delivering.MEASURES,
 )
 
