@@ -8,13 +8,14 @@ from uuid import UUID
 import msgspec
 
 from outboxd.api import exchange as x
-from outboxd.api import memories, memory_wire, queries, tenancy
+from outboxd.api import json_checks, memories, memory_wire, queries, tenancy
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.memory_wire import ForgetIn
 from outboxd.api.wire import uuid_of
 from outboxd.db.link import Link
 from outboxd.db.pool import Database
 from outboxd.errors import Invalid, NotFound
+from outboxd.handlers.memory.privacy import PRIVATE, strip_text
 from outboxd.model import Caller
 from outboxd.model.observations import ExpungeCounts, Expunged, Forgotten, MemoryDeleted, Purged
 from outboxd.store import deletion
@@ -44,6 +45,13 @@ async def memory(exchange: Exchange) -> Reply:
     return x.json(MemoryDeleted(deleted=True, id=found))
 
 
+def _query(text: str) -> str:
+    """As it stands: without its private spans it would mean more, and the trail keeps what was deleted by."""
+    if strip_text(text, PRIVATE)[1]:
+        raise json_checks.refused("private spans are stored nowhere", ("filter", "query"))
+    return text
+
+
 async def forget(exchange: Exchange) -> Reply:
     """All that the filter means, oldest first."""
     asked: ForgetIn = exchange.body
@@ -58,7 +66,7 @@ async def forget(exchange: Exchange) -> Reply:
     )
     where = memory_wire.where(asked.filter, ids).document
     if asked.filter.query is not None:
-        where["query"] = asked.filter.query
+        where["query"] = _query(asked.filter.query)
 
     async def effect(conn: Link) -> Forgetting:
         return await deletion.forget(

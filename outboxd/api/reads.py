@@ -9,6 +9,7 @@ import structlog
 from outboxd import telemetry
 from outboxd.api.exchange import Exchange
 from outboxd.errors import Error
+from outboxd.handlers.memory.privacy import PRIVATE, strip_text
 from outboxd.model.observations import Memory
 from outboxd.store import audit
 from outboxd.store.search import SearchQuery
@@ -58,5 +59,5 @@ async def note_read(
 
 def _question(asked: SearchQuery) -> dict[str, Any]:
     filters = msgspec.to_builtins(asked.where.document)
-    query = {} if asked.query is None else {"query": asked.query[:_LONGEST_QUERY]}
+    query = {} if asked.query is None else {"query": strip_text(asked.query, PRIVATE)[0][:_LONGEST_QUERY]}
     return {**query, "limit": asked.limit, **({"filters": filters} if filters else {})}

@@ -262,3 +262,19 @@ async def test_a_question_that_means_nothing_is_400(db: Database, conn: Conn, qu
     tenant = await seed.tenant(conn)
     async with serving(db, tenant.key) as served:
         assert 400 == problem(await served.http.get("/v1/audit", params=query))["status"]
+
+
+@proves("M10")
+@pytest.mark.parametrize("route", ["/v1/search", "/v1/context"])
+async def test_private_text_of_a_question_is_not_in_the_trail(db: Database, conn: Conn, route: str) -> None:
+    tenant = await seed.tenant(conn)
+    # The trail keeps 500 characters: cut first, the span would not close.
+    question = "kettle " + "x" * 480 + " <private>hunter2 " + "y" * 100 + "</private> tea"
+    async with serving(db, tenant.key) as served:
+        reply = await served.http.post(route, json={"query": question})
+        found = await entries(served.http, action="observation.read")
+
+    assert 200 == reply.status_code
+    [row] = found
+    assert row["details"]["query"].startswith("kettle xxx")
+    assert "hunter2" not in str(found)

@@ -193,6 +193,18 @@ async def test_forget_takes_what_the_filter_means_and_a_dry_run_the_same(db: Dat
     assert 3 == len(await audited(conn, "memories.forgotten"))
 
 
+async def test_forget_by_private_text_is_refused_and_stands_nowhere(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    async with serving(db, tenant.key) as served:
+        await remember(served.http)
+        body = {"filter": {"query": "tea <private>hunter2</private>"}}
+        reply = await served.http.post("/v1/memories/forget", json=body)
+        left = (await served.http.get("/v1/memories")).json()["memories"]
+    assert (400, "/filter/query") == (reply.status_code, problem(reply)["errors"][0]["pointer"])
+    assert 1 == len(left)
+    assert [] == await audited(conn, "memories.forgotten")
+
+
 @pytest.mark.parametrize("where", [{}, {"kind": None}, {"unknown": 1}])
 async def test_forget_without_a_filter_is_refused(db: Database, conn: Conn, where: dict[str, Any]) -> None:
     tenant = await seed.tenant(conn)
