@@ -1,7 +1,12 @@
-"""Here every test runs on each major version of PostgreSQL that this machine has, with the engine at hand."""
+"""Here every test runs on each major version of PostgreSQL that this machine has, with the engine at hand.
+
+On versions but the first each test runs with the first of its parameters only, and `make nightly` has
+them all: every statement is executed there, which is where versions differ.
+"""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_postgresql.executors import NoopExecutor
@@ -23,7 +28,24 @@ def _one_a_major() -> list[binaries.Binaries | None]:
     return [*first.values()]
 
 
-@pytest.fixture(scope="session", params=_one_a_major(), ids=lambda one: f"pg{one.major}" if one else "given")
+_VERSIONS = _one_a_major()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    seen: set[tuple[str, str]] = set()
+    for item in items:
+        if here not in item.path.parents or not isinstance(item, pytest.Function):
+            continue
+        version = item.callspec.params.get("server") if hasattr(item, "callspec") else None
+        which = (item.nodeid.partition("[")[0], f"{version.major if version else ''}")
+        if version is not None and version is not _VERSIONS[0] and which in seen:
+            item.add_marker(pytest.mark.nightly)
+        seen.add(which)
+
+
+@pytest.fixture(scope="session", params=_VERSIONS, ids=lambda one: f"pg{one.major}" if one else "given")
 def server(request: pytest.FixtureRequest) -> Iterator[NoopExecutor]:
     """As the session's, once a major version."""
     chosen: binaries.Binaries | None = request.param
