@@ -462,6 +462,62 @@ async def test_orders_of_strangers_find_nothing_and_of_readers_are_refused(shop:
     assert "enabled" == await shop.crew.value("select state from outbox.endpoints")
 
 
+@proves("T4")
+async def test_no_event_of_another_project_is_ever_sent(shop: Shop, conn: Conn) -> None:
+    """Neither when it is published, nor by a recovery of everything that all projects have."""
+    await shop.endpoint()
+    other = await seed.tenant(conn, "other")
+    async with shop.served.client(other.key) as stranger:
+        for _ in range(3):
+            reply = await stranger.post(
+                "/v1/events", json={"eventType": "order.paid", "payload": {"theirs": 1}}
+            )
+            assert 201 == reply.status_code
+    (mine,) = await shop.publish()
+    await conn.execute("select outbox.sequence(array[%s, %s]::uuid[])", [shop.tenant.project, other.project])
+    async with shop.work():
+        await shop.crew.attempt(UUID(mine), "completed")
+        order = {"sinceEpoch": 0, "only": "all", "ratePerSecond": 1000}
+        begun = (await shop.post(f"{shop.id}/recover", order, status=202))["generationJob"]["id"]
+        told = await shop.crew.attempt(UUID(begun), "completed")
+        await until(lambda: len(shop.target.got) == 2)
+
+    assert 1 == told["output"]["made"]
+    assert not any(b"theirs" in each.body for each in shop.target.got)
+
+
+@proves("D7")
+async def test_a_webhook_into_our_own_ingest_ends_at_eight_hops(shop: Shop) -> None:
+    """By way of a relay that publishes whatever it gets, and is as honest as to pass the hops on."""
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await server.request(reader)
+            hops = server.heads[-1].lower().split(b"outboxd-hops: ")[1].split(b"\r")[0].decode()
+            reply = await shop.served.http.post(
+                "/v1/events", json={"eventType": "echo"}, headers={"outboxd-hops": hops}
+            )
+            writer.write(says(reply.status_code))
+            await writer.drain()
+
+    async with listening(relay) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        made = await shop.served.http.post("/v1/endpoints", json={"url": url, "terminal4xx": True})
+        assert 201 == made.status_code
+        await shop.publish()
+        async with shop.work():
+            await until(lambda: _dead(shop))
+
+    events = await shop.crew.rows("select hops from outbox.events where adapter <> 'outboxd' order by hops")
+    assert [*range(9)] == [each["hops"] for each in events]
+    (last,) = await shop.crew.rows("select class, status from outbox.dead_letters")
+    assert {"class": "client_error", "status": 400} == last
+
+
+async def _dead(shop: Shop) -> bool:
+    return bool(await shop.crew.rows("select from outbox.dead_letters"))
+
+
 async def _counts(shop: Shop) -> dict[str, int]:
     tables = await shop.crew.rows(
         "select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace"
