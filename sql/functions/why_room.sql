@@ -9,12 +9,14 @@ declare
   v_now timestamptz := outbox.clock();
 begin
   return query
-  select 8.0, 'no_slot', format('%s of %s run, on %s', h.n, p_queue.concurrency, h.holders), null::timestamptz
+  select 8.0, 'no_slot', format('%s of %s run, on %s', h.n, h.most, h.holders)
+    || case when p_queue.probing then ', which tries the target' else '' end, null::timestamptz
   from (select sum(cardinality(l.job_ids)) as n,
-      string_agg(distinct coalesce(w.name, l.worker_id::text), ', ') as holders
+      string_agg(distinct coalesce(w.name, l.worker_id::text), ', ') as holders,
+      case when p_queue.probing then 1 else p_queue.concurrency end as most
     from outbox.leases l left join outbox.workers w on w.id = l.worker_id
     where l.queue_id = p_queue.id) h
-  where h.n >= p_queue.concurrency
+  where p_queue.concurrency is not null and h.n >= h.most
   union all
   select 9.0, 'no_token', format('%s a second, burst %s; the next at %s', p_queue.rate_per_second,
     p_queue.rate_burst, n.at), n.at

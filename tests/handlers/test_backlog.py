@@ -52,3 +52,20 @@ async def claiming(post: Desk, worker: UUID, queue: int) -> float:
         )
         await post.do("delete from outbox.leases")
     return statistics.median(took)
+
+
+async def test_why_says_that_one_delivery_tries_the_target(post: Desk) -> None:
+    endpoint = await post.endpoint("http://127.0.0.1:1/", concurrency=8)
+    await post.do(
+        "update outbox.queues set probing = true"
+        " where id = (select queue_id from outbox.endpoints where id = %s)",
+        endpoint,
+    )
+    jobs = [await post.delivery() for _ in range(3)]
+    worker = await post.crew.value("select worker_id from outbox.enlist('w', array['deliver'])")
+    claimed = await post.crew.rows("select job_id from outbox.claim(%s, 10)", worker)
+    waiting = next(job for job in jobs if job != claimed[0]["job_id"])
+    told = await post.crew.rows("select reason, detail from outbox.why(%s)", waiting)
+
+    assert 1 == len(claimed)
+    assert ("no_slot", "1 of 1 run, on w, which tries the target") == (told[0]["reason"], told[0]["detail"])

@@ -1,4 +1,7 @@
 import base64
+import json
+import shutil
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
@@ -115,3 +118,24 @@ def test_what_is_no_key_is_refused_without_being_quoted(text: str) -> None:
 def test_a_key_does_not_print_itself(text: str) -> None:
     key = signing.parse(text)
     assert repr(key) == str(key) == f"{text.partition('_')[0]}_***"
+
+
+_NODE = """
+const { Webhook } = require("standardwebhooks");
+const { headers, body, secrets } = JSON.parse(require("fs").readFileSync(0));
+for (const secret of secrets) console.log(new Webhook(secret).verify(body, headers).type);
+"""
+
+
+def test_the_npm_library_accepts_every_live_key_of_a_rotation() -> None:
+    """Found by NODE_PATH, or where npm installs globally."""
+    node = shutil.which("node")
+    found = node and subprocess.run([node, "-e", _NODE.split("\n")[1]], check=False, capture_output=True)
+    if not node or not found or found.returncode:
+        pytest.skip("npm standardwebhooks is not installed here")
+    now = int(datetime.now(UTC).timestamp())
+    headers = signing.headers("e1", now, SECOND[2], [signing.parse(each) for each in (B, C, A)])
+    given = json.dumps({"headers": headers, "body": SECOND[2].decode(), "secrets": [A, B]})
+    told = subprocess.run([node, "-e", _NODE], input=given, capture_output=True, text=True, check=True).stdout
+
+    assert ["order.paid", "order.paid"] == told.split()
