@@ -39,8 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here not in item.path.parents or not isinstance(item, pytest.Function):
             continue
         version = item.callspec.params.get("server") if hasattr(item, "callspec") else None
-        which = (item.nodeid.partition("[")[0], f"{version.major if version else ''}")
-        if version is not None and version is not _VERSIONS[0] and which in seen:
+        if version is None or version is _VERSIONS[0]:
+            continue
+        which = (item.nodeid.partition("[")[0], repr(version))
+        if which in seen:
             item.add_marker(pytest.mark.nightly)
         seen.add(which)
 
