@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from uuid import UUID
@@ -113,11 +114,36 @@ async def answers_slowly(server: Server, reader: asyncio.StreamReader, writer: a
     await asyncio.sleep(10)
 
 
+async def floods(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await server.request(reader)
+    with suppress(ConnectionError):
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        for n in range(10 * 1024):
+            writer.write(b"x-%d: %s\r\n" % (n, b"y" * 1024))
+            await writer.drain()
+
+
+async def speaks_http_0_9(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await server.request(reader)
+    writer.write(b"<html>fine</html>")
+    await writer.drain()
+    writer.close()
+
+
 Misbehaves = Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @proves("D4")
-@pytest.mark.parametrize(("does", "class_"), [(hangs, "timeout"), (drips, "timeout"), (resets, "connect")])
+@pytest.mark.parametrize(
+    ("does", "class_"),
+    [
+        (hangs, "timeout"),
+        (drips, "timeout"),
+        (resets, "connect"),
+        (floods, "protocol"),
+        (speaks_http_0_9, "protocol"),
+    ],
+)
 async def test_a_target_that_breaks_off_or_keeps_silent_is_tried_again(
     post: Desk, does: Misbehaves, class_: str
 ) -> None:
