@@ -124,6 +124,9 @@ def _given(args: Args) -> "EndpointIn":
         "contains": args.contains,
         "excludes": args.excludes,
         "ordering": args.ordering,
+        "format": args.format,
+        "signing": args.signing,
+        "disableAfterHours": args.disable_after_hours,
         "onDead": args.on_dead,
         "concurrency": args.concurrency,
         "ratePerSecond": args.rate,
@@ -153,9 +156,10 @@ def _settings(parser: Parser) -> None:
     parser.add_argument("--concurrency", type=int, metavar="N", help="deliveries at once (8)")
     parser.add_argument("--rate", type=float, metavar="N", help="deliveries a second (no limit)")
     parser.add_argument("--timeout", type=times.span, metavar="SPAN", help="of one attempt (15s)")
-    parser.add_argument(
-        "--retry-schedule", type=_seconds, metavar="S,S", help="seconds before each attempt, the first 0"
-    )
+    parser.add_argument("--retry-schedule", type=_seconds, metavar="S,S", help="seconds before each attempt")
+    parser.add_argument("--format", choices=("standard", "ce-structured", "ce-binary"), help="of the request")
+    parser.add_argument("--signing", choices=("v1", "v1+v1a", "v1a"), help="stock verifiers know v1 (v1)")
+    parser.add_argument("--disable-after-hours", type=int, metavar="N", help="of failures; 0 is never (120)")
     parser.add_argument("--description", help="for people")
 
 

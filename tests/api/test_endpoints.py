@@ -199,3 +199,72 @@ async def test_limits_and_names_of_endpoints(db: Database, conn: Conn) -> None:
 
     assert (409, 409, 403) == (again["status"], taken["status"], foreign["status"])
     assert {404} == {each["status"] for each in strange}
+
+
+async def test_what_deliveries_look_like_and_when_they_are_given_up_is_the_owners(
+    db: Database, conn: Conn
+) -> None:
+    tenant = await seed.tenant(conn)
+    settings = {
+        "format": "ce-binary",
+        "signing": "v1+v1a",
+        "disableAfterHours": 0,
+        "retrySchedule": [30],
+        "maxBodyBytes": 1024,
+    }
+    async with serving(db, tenant.key, **SEAL) as served:
+        made = (await make(served, **settings))["endpoint"]
+        path = f"/v1/endpoints/{made['id']}"
+        longer = (await served.http.patch(path, json={"retrySchedule": [60, 1, 2]})).json()["endpoint"]
+        usual = (await served.http.patch(path, json=dict.fromkeys(settings))).json()["endpoint"]
+
+    assert settings == {name: made[name] for name in settings}
+    assert ([60, 1, 2], "ce-binary") == (longer["retrySchedule"], longer["format"])
+    assert ("standard", "v1", 120, 10, 262_144) == (
+        usual["format"],
+        usual["signing"],
+        usual["disableAfterHours"],
+        len(usual["retrySchedule"]),
+        usual["maxBodyBytes"],
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"format": "xml"},
+        {"signing": "v2"},
+        {"disableAfterHours": 721},
+        {"disableAfterHours": -1},
+        {"retrySchedule": []},
+        {"retrySchedule": [86_401]},
+        {"retrySchedule": [0] * 21},
+    ],
+)
+async def test_settings_out_of_range_are_refused(db: Database, conn: Conn, fields: dict[str, Any]) -> None:
+    tenant = await seed.tenant(conn)
+    async with serving(db, tenant.key, **SEAL) as served:
+        reply = await served.http.post("/v1/endpoints", json={"url": URL, **fields})
+
+    (name,) = fields
+    assert (400, name) == (reply.status_code, reply.json()["errors"][0]["pointer"].split("/")[1])
+
+
+async def test_health_tells_how_the_breaker_stands(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    async with serving(db, tenant.key, **SEAL) as served:
+        id_ = (await make(served))["endpoint"]["id"]
+        seen = []
+        fails = "select outbox.note_delivery(%s, null, 'timeout', null, 'failure', null, null)"
+        for statement in (
+            "select 1",
+            f"{fails} from generate_series(1, 5)",
+            "update outbox.queues set closed_until = outbox.clock()",
+            "select outbox.note_delivery(%s, null, 'ok', 200, 'success', null, null)",
+        ):
+            await conn.execute(statement.encode(), [id_] if "%s" in statement else None)
+            seen.append((await served.http.get(f"/v1/endpoints/{id_}")).json()["endpoint"]["health"])
+
+    assert ["enabled", "closed", "half_open", "enabled"] == [health["state"] for health in seen]
+    assert [0, 5, 5, 0] == [health["consecutiveFailures"] for health in seen]
+    assert [True, False, False, True] == [health["firstFailureAtEpoch"] is None for health in seen]

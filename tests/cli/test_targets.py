@@ -41,6 +41,16 @@ def test_an_endpoint_is_made_with_a_secret_that_is_shown_once(cli: Run, dsn: str
     assert made["secret"].encode() not in sealed
 
 
+def test_an_endpoint_that_signs_with_a_pair_shows_the_public_half_and_a_warning(cli: Run) -> None:
+    words = ("--signing", "v1a", "--format", "ce-binary", "--disable-after-hours", "0")
+    made = cli("endpoints", "create", "https://example.com/", "--project", "shop", *words, "--json").json()
+    assert ("v1a", "ce-binary", 0) == tuple(
+        made["endpoint"][name] for name in ("signing", "format", "disableAfterHours")
+    )
+    assert made["publicKey"].startswith("whpk_")
+    assert ("secret" not in made, 1) == (True, len(made["warnings"]))
+
+
 def test_an_endpoint_is_listed_shown_switched_and_deleted(cli: Run) -> None:
     made = cli("endpoints", "create", "https://example.com/", "--project", "shop", "--json").json()
     id_ = made["endpoint"]["id"]
