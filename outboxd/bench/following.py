@@ -1,4 +1,4 @@
-"""How long it takes from a commit to the last of n subscribers on two processes; what an idle one costs."""
+"""How long it takes from a client to the last of n subscribers on two processes; what an idle one costs."""
 
 import asyncio
 import time
@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from uuid import UUID
 
-import psycopg
-
 from outboxd.bench import daemons, tenants
 from outboxd.bench.ground import PAYLOAD, Ground, NotMeasuredError
 from outboxd.bench.measure import Measure
+from outboxd.bench.posting import posting
 
 _PODS = 2
+_SCOPES = ("streams:read",)
 _COUNTS = (1, 100, 1000)
 _BETWEEN = 0.05
 _LATEST = 10.0
@@ -22,7 +22,6 @@ _AT_ONCE = 50
 """Connections that are made at the same time."""
 _MARK = b'\ndata: {"id":'
 """What only a frame with an event holds."""
-_PUBLISH = b"select outbox.publish(%s, %s, %s)"
 _SETTLED = 1.0
 
 
@@ -32,6 +31,7 @@ class _Crowd:
     def __init__(self) -> None:
         self.open = self.got = 0
         self._wanted = 0
+        self._at = 0.0
         self._all = asyncio.Event()
 
     def expect(self, frames: int) -> None:
@@ -46,11 +46,12 @@ class _Crowd:
         except TimeoutError:
             short = self._wanted - self.got
             raise NotMeasuredError(f"{short} subscribers had no event within {_LATEST:.0f} s") from None
-        return time.time()
+        return self._at
 
     def heard(self, frames: int) -> None:
         self.got += frames
         if self.got >= self._wanted:
+            self._at = time.time()
             self._all.set()
 
 
@@ -79,8 +80,9 @@ class _Subscriber(asyncio.Protocol):
 
 
 async def _measured(ground: Ground, system: str, *, count: int) -> Mapping[str, float]:
-    async with _crowd(ground, count) as (dsn, project, crowd, _):
-        found = await _sampled(dsn, project, crowd, count, ground.size.pick_ups)
+    async with _crowd(ground, count) as (dsn, project, crowd, pods):
+        key = await tenants.key(dsn, project)
+        found = await _sampled(pods[0][1], key, project, crowd, count, ground.size.pick_ups)
     return {
         f"stream {count} p{at}": found[min(int(len(found) * at / 100), len(found) - 1)] for at in (50, 99)
     }
@@ -90,22 +92,25 @@ async def _idle(ground: Ground, system: str) -> Mapping[str, float]:
     """Resident memory of both processes, before and with the subscribers."""
     async with _crowd(ground, 0) as (dsn, project, crowd, pods):
         before = sum(daemons.rss(process) for process, _ in pods)
-        key = await tenants.key(dsn, project)
+        key = await tenants.key(dsn, project, _SCOPES)
         async with _subscribed(crowd, pods, key, project, _COUNTS[-1]):
             await asyncio.sleep(_SETTLED)
             after = sum(daemons.rss(process) for process, _ in pods)
     return {"stream idle subscriber": (after - before) / _COUNTS[-1] / 1024}
 
 
-async def _sampled(dsn: str, project: UUID, crowd: _Crowd, count: int, times: int) -> list[float]:
-    """Milliseconds from each commit to the last subscriber, ascending."""
+async def _sampled(port: int, key: str, project: UUID, crowd: _Crowd, count: int, times: int) -> list[float]:
+    """Milliseconds from the sending of each event, its commit counted in, to the last of them; ascending."""
     found = []
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
+    body = f'{{"eventType":"{tenants.EVENT}","projectId":"{project}","payload":{PAYLOAD}}}'
+    async with posting(port, key) as post:
         for _ in range(times):
             crowd.expect(count)
-            await conn.execute(_PUBLISH, [tenants.EVENT, PAYLOAD, project])
-            committed = time.time()
-            found.append((await crowd.have_it() - committed) * 1000)
+            sent = time.time()
+            status = await post("/v1/events", body)
+            if status != 201:
+                raise NotMeasuredError(f"the API answered {status}")
+            found.append((await crowd.have_it() - sent) * 1000)
             await asyncio.sleep(_BETWEEN)
     return sorted(found)
 
@@ -118,7 +123,7 @@ async def _crowd(
     environ = {"OUTBOXD_STREAMS_PER_KEY": "2000"}
     async with ground.database() as dsn, AsyncExitStack() as stack:
         (project,) = tenants.prepare(dsn)
-        key, crowd = await tenants.key(dsn, project), _Crowd()
+        key, crowd = await tenants.key(dsn, project, _SCOPES), _Crowd()
         pods = [await stack.enter_async_context(daemons.api(dsn, environ)) for _ in range(_PODS)]
         async with _subscribed(crowd, pods, key, project, count):
             yield dsn, project, crowd, pods

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outboxd.cli import tenancy, times
+from outboxd.cli import tail, tenancy, times
 from outboxd.cli.parser import Args, Nouns, listed, owned
 from outboxd.cli.reply import Page, Record, Reply, Rows
 from outboxd.errors import ConfigError, NotFound
@@ -35,6 +35,7 @@ def add(nouns: Nouns) -> None:
     parser = noun.verb("show", "one event, its jobs and timeline", show)
     parser.add_argument("event", metavar="ID", help="which")
     parser.add_argument("--payload", action="store_true", help="its payload and metadata as well")
+    tail.add(noun)
     parser = noun.verb("publish", "through a running server", publish, needs="config")
     parser.add_argument("--url", dest="OUTBOXD_URL", metavar="URL", help="the server (HOST and PORT)")
     parser.add_argument("type", help="1 to 255 characters; with --data - of lines that name none")

@@ -35,6 +35,7 @@ from outboxd.cli import (
     sessions,
     settings,
     sheet,
+    streams,
     teams,
     version,
     workers,
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
 
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, secrets,
-    handlers, events, sessions, interactions, jobs, dead, queues, providers, workers, audit, sheet, mcp,
-    bench, drill, version,
+    handlers, events, sessions, interactions, jobs, dead, queues, streams, providers, workers, audit, sheet,
+    mcp, bench, drill, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

@@ -40,7 +40,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         headers = {"content-type": "application/json", "accept": "application/json"}
         if self.key:
             headers["authorization"] = f"Bearer {self.key}"
-        conn = self._connection()
+        conn = self.connection()
         try:
             conn.request(method, target, None if body is None else json.dumps(body).encode(), headers)
             answer = conn.getresponse()
@@ -53,7 +53,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
             conn.close()
         return answer.status, _decoded(text)
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def connection(self) -> http.client.HTTPConnection:
+        """Not made yet."""
         parts = urlsplit(self.url)
         seconds = self.timeout.total_seconds()
         if parts.scheme == "https":
