@@ -40,6 +40,9 @@ _MOST_BODY = 16 * 1024
 _MOST_ENCODED = 24 * 1024
 _MOST_HEADER = 256
 _LEAST_SECRET = 8
+_DOUBT = 10.0
+"""Seconds after a failure in which a success is news, whatever was read of the endpoint before."""
+_MOST_DOUBTED = 1000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -68,6 +71,8 @@ class Deliver:
         self._keys: tuple[SealKey, ...] = config.secret_keys
         self._public_url = config.public_url
         self._keeps_bodies = config.delivery_bodies
+        self._failed: dict[UUID, float] = {}
+        """Endpoint → when it last failed here; the latest of them."""
 
     async def __call__(self, job: Job, run: Run) -> Ended | Snooze:
         begun = time.monotonic()
@@ -97,12 +102,29 @@ class Deliver:
         except (Unreachable, Blocked) as failed:
             verdict = verdicts.of_failure(failed)
             facts = Facts(duration_ms=round((time.monotonic() - sent) * 1000))
-            return _ended(target, event, verdict, facts, failed.detail, run)
+            return _ended(self._known(target, verdict), event, verdict, facts, failed.detail, run)
         verdict = verdicts.of_answer(
             answer.status, answer.headers, now=target.now, terminal_4xx=target.terminal_4xx
         )
         told = f"the target answered {answer.status}"
-        return _ended(target, event, verdict, self._facts(answer, own.values()), told, run)
+        facts = self._facts(answer, own.values())
+        return _ended(self._known(target, verdict), event, verdict, facts, told, run)
+
+    def _known(self, target: Target, verdict: Verdict) -> Target:
+        """With what was seen since it was read.
+
+        Many are under way at a time. Would those that were sent before the first failure tell no success,
+        five failures among them were five in a row, and an endpoint that is well would rest.
+        """
+        now, id_ = time.monotonic(), target.id
+        if verdict.failure:
+            self._failed.pop(id_, None)
+            self._failed[id_] = now
+            if len(self._failed) > _MOST_DOUBTED:
+                del self._failed[next(iter(self._failed))]
+        elif verdict.ok and now - self._failed.get(id_, -_DOUBT) < _DOUBT:
+            return msgspec.structs.replace(target, failing=True)
+        return target
 
     def _request(self, target: Target, event: UUID, attempt: int, own: dict[str, str]) -> Request:
         keys = [signing.parse(each) for each in deliveries.secrets_of(target, self._keys)]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.clock import Clock
 from tests.egress.scripted import Server, serving
-from tests.handlers.desk import Desk, Target, says
+from tests.handlers.desk import Desk, Post, Target, says
 from tests.proofs import proves
 from tests.waiting import until
 
@@ -85,6 +85,45 @@ async def test_at_the_fifth_failure_in_a_row_it_rests_for_a_minute_and_what_wait
         payload["class"],
         payload["lastStatus"],
     )
+
+
+class Slow(Target):
+    """Answers nothing by itself: whoever waits the longest gets what is put into `said`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def act(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            self.got.append(Post("/hook", {}, await self.server.request(reader)))
+            writer.write(await self.said.get())
+            await writer.drain()
+
+
+@proves("D6")
+async def test_failures_with_a_success_between_them_are_not_five_in_a_row_though_all_were_sent_before(
+    post: Desk,
+) -> None:
+    target = Slow()
+    async with serving(target.act) as target.server, post.at_work():
+        endpoint = await post.endpoint(target.url, concurrency=6)
+        # One that was well before has no news to tell of a success.
+        target.said.put_nowait(says(204))
+        await post.crew.attempt(await post.delivery())
+        jobs = [await post.delivery() for _ in range(6)]
+        await until(lambda: len(target.got) == 1 + 6)
+        for n, answer in enumerate([FAIL, FAIL, FAIL, FAIL, says(204), FAIL], 1):
+            target.said.put_nowait(answer)
+
+            async def told_of(n: int = n) -> bool:
+                return sum([len(await post.crew.attempts(job)) for job in jobs]) == n
+
+            await until(told_of)
+        row = await breaker(post, endpoint)
+
+    assert (1, 0, 0) == (row["failures"], row["trips"], row["closed"])
+    assert [] == await told(post)
 
 
 @proves("D6")
