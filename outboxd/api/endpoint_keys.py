@@ -53,7 +53,7 @@ async def shown(exchange: Exchange) -> Reply:
 
 async def rotate(exchange: Exchange) -> Reply:
     """POST /v1/endpoints/{id}/secret/rotate: a new key; the old ones of its kind sign too for a while"""
-    given: RotateIn = exchange.body
+    given: RotateIn = exchange.body or RotateIn()
     key = _wanted(given)
     endpoint = (await asked(exchange)).endpoint
     keys = exchange.api.config.secret_keys
