@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw, UnsetType
 from outboxd.api import cursors, job_views, queries, tenancy
 from outboxd.api import exchange as x
 from outboxd.api.exchange import Exchange, Reply
+from outboxd.api.reads import note_jobs
 from outboxd.errors import InsufficientScope
 from outboxd.model.jobs import AttemptPage, JobFull, JobPage, JobReply
 from outboxd.store import history, job_lists
@@ -64,7 +65,7 @@ async def listed(exchange: Exchange) -> Reply:
         until=queries.time(exchange, "until"),
         held=queries.flag(exchange, "held", default=False),
     )
-    found = await _page(exchange, where, payloads=payloads)
+    found = await _page(exchange, "jobs_list", where, payloads=payloads)
     return x.json(msgspec.structs.replace(found, request_id=exchange.request_id))
 
 
@@ -73,7 +74,7 @@ async def of_team(exchange: Exchange) -> Reply:
     team = tenancy.path_id(exchange)
     if team != exchange.team:
         raise await tenancy.refuse(exchange, "Team", team, siblings=False)
-    return x.json(await _page(exchange, JobFilter(states=states(exchange))))
+    return x.json(await _page(exchange, "team_jobs", JobFilter(states=states(exchange))))
 
 
 async def of_project(exchange: Exchange) -> Reply:
@@ -83,7 +84,8 @@ async def of_project(exchange: Exchange) -> Reply:
     if project is None or (own is not None and project != own):
         raise await tenancy.refuse(exchange, "Project", project, siblings=False)
     await tenancy.need_project(exchange, project)
-    return x.json(await _page(exchange, JobFilter(project=project, states=states(exchange))))
+    where = JobFilter(project=project, states=states(exchange))
+    return x.json(await _page(exchange, "project_jobs", where))
 
 
 async def one(exchange: Exchange) -> Reply:
@@ -133,7 +135,7 @@ async def full(exchange: Exchange, job: UUID) -> JobFull:
         return job_views.full(found, await history.extras(conn, job))
 
 
-async def _page(exchange: Exchange, where: JobFilter, *, payloads: bool = False) -> JobPage:
+async def _page(exchange: Exchange, mode: str, where: JobFilter, *, payloads: bool = False) -> JobPage:
     limit = _clamped(exchange, "limit", _AT_ONCE, _LEAST_AT_ONCE, _MOST_AT_ONCE)
     offset = _clamped(exchange, "offset", 0, 0, None)
     after = cursors.read(exchange)
@@ -143,7 +145,7 @@ async def _page(exchange: Exchange, where: JobFilter, *, payloads: bool = False)
         page = await job_lists.page(conn, exchange.caller, where, after=after, offset=offset, limit=limit)
         total, exact = await job_lists.total(conn, exchange.caller, where)
         bodies = await history.payloads(conn, [job.id for job in page.jobs]) if payloads else {}
-    return JobPage(
+    found = JobPage(
         jobs=[job_views.entry(job, _payload(bodies, job, payloads=payloads)) for job in page.jobs],
         total=total,
         total_exact=UNSET if exact else False,
@@ -151,6 +153,9 @@ async def _page(exchange: Exchange, where: JobFilter, *, payloads: bool = False)
         offset=offset,
         next_cursor=cursors.write(exchange, page.after),
     )
+    own = exchange.key.project_id if exchange.key else None
+    await note_jobs(exchange, mode, found, project=where.project or own, payloads=payloads)
+    return found
 
 
 def _payload(bodies: dict[UUID, Raw], job: JobRow, *, payloads: bool) -> Raw | UnsetType:

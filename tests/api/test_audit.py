@@ -278,3 +278,26 @@ async def test_private_text_of_a_question_is_not_in_the_trail(db: Database, conn
     [row] = found
     assert row["details"]["query"].startswith("kettle xxx")
     assert "hunter2" not in str(found)
+
+
+async def test_who_reads_lists_of_jobs_is_in_the_trail(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    await seed.route(conn, "*", "work", handler="h")
+    async with serving(db, tenant.key) as served:
+        await served.http.post("/v1/events", json={"eventType": "x"})
+        for path in (
+            "/v1/jobs?status=queued&limit=7&include=payload",
+            f"/v1/teams/{tenant.team}/jobs",
+            f"/v1/projects/{tenant.project}/jobs?status=failed",
+        ):
+            assert 200 == (await served.http.get(path)).status_code
+        found = await entries(served.http, action="observation.read")
+
+    assert [
+        {"mode": "project_jobs", "limit": 50, "filters": {"status": "failed"}, "resultCount": 0,
+         "includePayload": False},
+        {"mode": "team_jobs", "limit": 50, "resultCount": 1, "includePayload": False},
+        {"mode": "jobs_list", "limit": 7, "filters": {"status": "queued"}, "resultCount": 1,
+         "includePayload": True},
+    ] == [each["details"] for each in found]  # fmt: skip
+    assert {"observation"} == {each["resourceType"] for each in found}
