@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from outboxd.cli.demo.receiver import Receiver
+from outboxd.cli.demo.receiver import Receiver, one_in_five
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = json.dumps({"type": "github.push", "data": {"n": 1}}).encode()
@@ -24,7 +24,7 @@ def headers(age: timedelta = timedelta()) -> dict[str, str]:
 
 @pytest.fixture
 def receiver() -> Receiver:
-    made = Receiver()
+    made = Receiver(one_in_five)
     made.secret = SECRET
     return made
 

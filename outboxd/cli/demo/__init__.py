@@ -2,12 +2,13 @@
 
     place      a temporary directory, its Postgres and our processes, gone at the end
     stage      how a step looks while it runs and when it is over
-    receiver   a webhook target that fails one call in five
+    receiver   a webhook target that fails some calls on purpose
+    subscriber   one that follows a live stream
     shop       the business whose events they are: tables, a SQL producer, a SQL handler
     app        Python handlers of the worker processes
     sight      what the database says of jobs and workers
     story      the steps, in order; each asserts what it says
-    beginning, work, trouble, agent   what each of them does
+    beginning, work, trouble, live, asking, owed, agent   what each of them does
     coding   what the agent did
 
 A step that does not see what it should within 20 s ends the demo with exit 1 and what was missing.

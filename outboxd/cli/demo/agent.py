@@ -148,7 +148,7 @@ async def _stored(world: World, text: str) -> int:
 
 def _spoken(world: World, method: str, params: Mapping[str, Any]) -> Any:
     """The answer is the one message of a stream."""
-    conn = http.client.HTTPConnection("127.0.0.1", world.place.port, timeout=_PATIENCE.total_seconds())
+    conn = http.client.HTTPConnection("127.0.0.1", world.place.ports[0], timeout=_PATIENCE.total_seconds())
     headers = {
         "authorization": f"Bearer {world.agents_key}",
         "content-type": "application/json",

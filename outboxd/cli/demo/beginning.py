@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from outboxd.cli.demo import shop
 from outboxd.cli.demo.sight import until
-from outboxd.cli.demo.stage import Step, Unmet, expect
+from outboxd.cli.demo.stage import LIMIT, Step, Unmet, expect
 from outboxd.cli.demo.world import World
 from outboxd.cli.server import Server
 from outboxd.db import migrate
@@ -19,7 +19,7 @@ _ROUTES = (
 )
 _QUEUES = (
     ("builds", {"handler": "build", "perWorker": 8}),
-    ("deploys", {"handler": "deploy", "backoff": {"baseMs": 1500, "capMs": 1500}}),
+    ("deploys", {"handler": "deploy", "backoff": {"baseMs": 1000, "capMs": 1000}}),
 )
 
 
@@ -61,24 +61,27 @@ async def business(world: World, step: Step) -> None:
 
 async def processes(world: World, step: Step) -> None:
     place = world.place
-    server = place.start("server", "serve")
+    pids = place.start_servers()
     world.workers = [place.start_worker(f"worker-{n}") for n in (1, 2)]
-    asked = Server(url=place.url, key=world.keys.project_secret, timeout=timedelta(seconds=10))
-    world.greet(asked)
+    patience = timedelta(seconds=LIMIT.total_seconds() + 5)
+    world.servers = [Server(url=url, key=world.keys.project_secret, timeout=patience) for url in place.urls]
 
     def ready() -> bool:
         try:
-            return asked.call("GET", "/readyz")[0] == 200
+            return all(server.call("GET", "/readyz")[0] == 200 for server in world.servers)
         except Unavailable:
             return False
 
     async def working() -> bool:
         return await world.sight.workers() == set(world.workers)
 
-    await until(place, "the server to be ready", ready)
+    await until(place, "the servers to be ready", ready)
     await until(place, "both workers to be there", working)
     first, second = world.workers
-    step.saw(f"server {place.url} (pid {server}), workers {first} and {second}")
+    step.saw(
+        *(f"server {url} (pid {pid})" for url, pid in zip(place.urls, pids, strict=True)),
+        f"workers {first} and {second}; what these four know of each other stands in Postgres",
+    )
 
 
 async def endpoint(world: World, step: Step) -> None:
@@ -87,8 +90,7 @@ async def endpoint(world: World, step: Step) -> None:
         {
             "url": world.receiver.url,
             "types": ["github.*", "order.*"],
-            "retrySchedule": [0] + [1] * 11,
-            "concurrency": 16,
+            "retrySchedule": [0, 0] + [1] * 10,
         },
     )
     world.receiver.secret = made["secret"]

@@ -28,5 +28,13 @@ def build(number: int) -> dict[str, Any]:
     return {"eventType": "ci.build", "payload": {"number": number, "repository": _REPOSITORIES[0]}}
 
 
+def kettle(celsius: int) -> dict[str, Any]:
+    """Nobody has to do anything about it: who wants to know follows the stream."""
+    return {
+        "eventType": "kettle.heating" if celsius < 100 else "kettle.whistled",
+        "payload": {"celsius": celsius},
+    }
+
+
 def deploy() -> dict[str, Any]:
     return {"eventType": "ci.deploy", "payload": {"version": "1.9.12", "sender": _PEOPLE[0]}}

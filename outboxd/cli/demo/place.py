@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from base64 import b64encode
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -33,13 +34,18 @@ class Place:
         self.folder.chmod(0o711)
         self._postgres = Embedded(self.folder / "data", programs=config.pg_bin, user=config.pg_user)
         self.dsn = ""
-        self.port = _free_port()
+        self.ports = _free_ports(2)
+        """Of its two servers."""
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._sealing = "demo:" + b64encode(os.urandom(32)).decode()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.urls[0]
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"http://127.0.0.1:{port}" for port in self.ports]
 
     def start_postgres(self) -> str:
         """From the main thread, before there is another; its name and version."""
@@ -47,12 +53,21 @@ class Place:
         with psycopg.connect(self.dsn) as conn:
             return f"PostgreSQL {conn.info.parameter_status('server_version')}"
 
-    def start(self, name: str, *words: str) -> int:
+    def start_servers(self) -> list[int]:
+        """One a port, which know nothing of each other; their pids."""
+        return [
+            self.start(f"server-{n}", "serve", OUTBOXD_PORT=str(port)) for n, port in enumerate(self.ports, 1)
+        ]
+
+    def start_worker(self, name: str) -> int:
+        return self.start(name, "work", "--app", _APP)
+
+    def start(self, name: str, *words: str, **settings: str) -> int:
         """`outboxd <words>` as a process of its own, which logs into the directory; its pid."""
         with self._log(name).open("wb") as out:
             child = subprocess.Popen(  # noqa: S603  our own program
                 [sys.executable, "-m", "outboxd", *words],
-                env=self._environment(),
+                env=self._environment() | settings,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -62,9 +77,6 @@ class Place:
             )
         self._children[name] = child
         return child.pid
-
-    def start_worker(self, name: str) -> int:
-        return self.start(name, "work", "--app", _APP)
 
     def kill(self, pid: int) -> None:
         """SIGKILL: as the kernel does it when memory is short."""
@@ -109,7 +121,6 @@ class Place:
             "PYTHONUNBUFFERED": "1",
             "OUTBOXD_DATABASE_URL": self.dsn,
             "OUTBOXD_DATA": str(self.folder / "process"),
-            "OUTBOXD_PORT": str(self.port),
             "OUTBOXD_SECRET_KEYS": self._sealing,
             "OUTBOXD_EGRESS_ALLOW": "127.0.0.0/8",
             "OUTBOXD_EGRESS_PORTS": "any",
@@ -129,6 +140,8 @@ def _ended(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """Held until all are known, so that they differ."""
+    with ExitStack() as held:
+        taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in taken]

@@ -1,4 +1,4 @@
-"""A webhook target: verifies every call as Standard Webhooks says, and fails one in five on purpose.
+"""A webhook target: verifies every call as Standard Webhooks says, and fails some on purpose.
 
 The signature is computed here from the standard's text and not with the sender's code: a check with
 the same code would hold for two equal mistakes.
@@ -15,10 +15,12 @@ from typing import Any
 
 import msgspec
 
-_FAILS = 5
-"""Every so-manyeth call is answered 503."""
 _TOLERANCE = 300
 _MOST_BODY = 1 << 20
+
+
+Mood = Callable[[int], bytes | None]
+"""Number of a call, from 1 → the status line, and headers, that it fails with."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,15 +36,18 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 class Receiver:
     """`secret` is what the endpoint was made with."""
 
-    def __init__(self) -> None:
+    def __init__(self, mood: Mood) -> None:
         self.secret = ""
         self.port = 0
         self.calls: list[Call] = []
         self.failed = 0
         """Calls that were answered 503 on purpose."""
+        self.failed_at = 0.0
+        """When it last did so."""
         self.forged = 0
         """Calls whose signature did not hold."""
         self.on_call: Callable[[Call], None] | None = None
+        self._mood = mood
         self._count = 0
         self._open: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
 
@@ -85,9 +90,11 @@ class Receiver:
 
     def _answer(self, headers: dict[str, str], body: bytes) -> bytes:
         self._count += 1
-        if self._count % _FAILS == 0:
+        failure = self._mood(self._count)
+        if failure is not None:
             self.failed += 1
-            return b"503 Service Unavailable"
+            self.failed_at = time.monotonic()
+            return failure
         if not self._genuine(headers, body):
             self.forged += 1
             return b"401 Unauthorized"
@@ -113,6 +120,15 @@ class Receiver:
         ours = hmac.digest(b64decode(self.secret.removeprefix("whsec_")), signed, "sha256")
         theirs = headers.get("webhook-signature", "").split()
         return any(hmac.compare_digest(f"v1,{b64encode(ours).decode()}", each) for each in theirs)
+
+
+def one_in_five(call: int) -> bytes | None:
+    return b"503 Service Unavailable" if call % 5 == 0 else None
+
+
+def tired_once(call: int) -> bytes | None:
+    """After the first call it asks for a second of rest."""
+    return b"503 Service Unavailable\r\nretry-after: 1" if call == 2 else None
 
 
 async def _request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:

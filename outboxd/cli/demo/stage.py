@@ -5,7 +5,7 @@
 
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TextIO
@@ -32,13 +32,13 @@ def expect(held: bool, otherwise: str) -> None:
 
 
 class Step:
-    """What a step has to tell; a line each."""
+    """What a step has to tell; a line each, shown at once where somebody looks on."""
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
+    def __init__(self, show: Callable[[Sequence[str]], None]) -> None:
+        self._show = show
 
     def saw(self, *lines: str) -> None:
-        self.lines += lines
+        self._show(lines)
 
 
 class Stage:
@@ -52,23 +52,31 @@ class Stage:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """One step; what it raises is passed on when the line has been drawn."""
+        """One step; what it raises is passed on when it has been drawn."""
+        rows: list[str] = []
+
+        def show(lines: Sequence[str]) -> None:
+            for row in self._wrapped(lines):
+                rows.append(row)
+                if self._width is not None:
+                    self._grow(name, rows)
+
         if self._width is not None:
-            self._to.write(f"  · {name}")
-            self._to.flush()
-        started, step = time.monotonic(), Step()
+            self._write(self._head("·", name, "", ""))
+        started = time.monotonic()
         try:
-            yield step
+            yield Step(show)
             took = time.monotonic() - started
             expect(
                 took <= LIMIT.total_seconds(),
                 f"it took {took:.0f} s, {LIMIT.total_seconds():.0f} s is the limit",
             )
         except BaseException as failed:
-            self._over(self._tinted(_RED, "✗"), name, [_words(failed)], time.monotonic() - started)
+            show([_words(failed)])
+            self._over(self._tinted(_RED, "✗"), name, rows, time.monotonic() - started)
             raise
         self.steps += 1
-        self._over(self._tinted(_GREEN, "✓"), name, step.lines or [""], took)
+        self._over(self._tinted(_GREEN, "✓"), name, rows or [""], took)
 
     def say(self, *lines: str) -> None:
         self._to.writelines(line + "\n" for line in lines)
@@ -83,17 +91,35 @@ class Stage:
     def total(self) -> str:
         return span(time.monotonic() - self._started)
 
-    def _over(self, mark: str, name: str, lines: Sequence[str], took: float) -> None:
-        clear = "" if self._width is None else "\r\x1b[K"
-        first, *more = self._wrapped(lines)
-        self.say(f"{clear}  {mark} {name:<{_NAME}}{self.dim(f'{span(took):>{_TOOK}}')}  {first}")
-        self.say(*(" " * _INDENT + line for line in more))
+    def _grow(self, name: str, rows: Sequence[str]) -> None:
+        """Draws the last row: the first beside the name, others below."""
+        first = len(rows) == 1
+        self._write(self._again("·", name, "", rows[0]) if first else f"\n{' ' * _INDENT}{rows[-1]}")
+
+    def _over(self, mark: str, name: str, rows: Sequence[str], took: float) -> None:
+        """The head once more, now with how it went; the cursor is in the last row."""
+        if self._width is None:
+            self.say(self._head(mark, name, span(took), rows[0]), *(" " * _INDENT + row for row in rows[1:]))
+            return
+        below = len(rows) - 1
+        up, down = (f"\x1b[{below}A", f"\x1b[{below}B") if below else ("", "")
+        self._write(up + self._again(mark, name, span(took), rows[0]) + down + "\n")
+
+    def _again(self, mark: str, name: str, took: str, row: str) -> str:
+        return f"\r\x1b[K{self._head(mark, name, took, row)}"
+
+    def _head(self, mark: str, name: str, took: str, row: str) -> str:
+        return f"  {mark} {name:<{_NAME}}{self.dim(f'{took:>{_TOOK}}')}  {row}"
 
     def _wrapped(self, lines: Sequence[str]) -> list[str]:
         if self._width is None:
             return list(lines)
         room = max(self._width - _INDENT, _INDENT)
         return [part for line in lines for part in textwrap.wrap(line, room) or [""]]
+
+    def _write(self, text: str) -> None:
+        self._to.write(text)
+        self._to.flush()
 
     def _tinted(self, tint: str, text: str) -> str:
         return f"{tint}{text}{_PLAIN}" if self._colour else text

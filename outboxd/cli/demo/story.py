@@ -5,11 +5,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import TextIO
 
-from outboxd.cli.demo import agent, beginning, events, trouble, work
+from outboxd.cli.demo import agent, asking, beginning, events, live, owed, trouble, work
 from outboxd.cli.demo.place import Place
-from outboxd.cli.demo.receiver import Call, Receiver
+from outboxd.cli.demo.receiver import Call
 from outboxd.cli.demo.stage import Stage, Step
 from outboxd.cli.demo.world import World
 from outboxd.cli.parser import Args
@@ -34,6 +35,9 @@ STEPS: tuple[tuple[str, Callable[[World, Step], Awaitable[None]]], ...] = (
     ("a Python handler", work.python_calls),
     ("a worker dies", trouble.killed_worker),
     ("a job fails", trouble.failing_job),
+    ("a live stream", live.stream),
+    ("a question", asking.question),
+    ("a late endpoint", owed.late_endpoint),
     ("an agent", agent.project),
     ("its session", agent.session),
     ("observations", agent.observations),
@@ -75,9 +79,12 @@ def _told(stage: Stage, place: Place, *, stay: bool) -> int:
 
 
 async def _acted(stage: Stage, place: Place, *, stay: bool) -> int:
-    receiver = Receiver()
-    async with Database.open(place.dsn, pool_min=1, pool_max=4) as db, receiver.listening():
-        world = World(place, db, receiver)
+    async with AsyncExitStack() as stack:
+        world = World(
+            place, await stack.enter_async_context(Database.open(place.dsn, pool_min=1, pool_max=4))
+        )
+        for receiver in (world.receiver, world.tired):
+            await stack.enter_async_context(receiver.listening())
         for name, act in STEPS:
             with stage.step(name) as step:
                 await act(world, step)
