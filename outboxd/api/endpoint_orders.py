@@ -16,7 +16,7 @@ from outboxd.errors import NotFound
 from outboxd.model import JobFull, epoch
 from outboxd.model.deliveries import DeliveryEntry, DeliveryPage, Owed
 from outboxd.model.endpoints import EndpointReply
-from outboxd.model.jobs import JobReply
+from outboxd.model.jobs import Attempt, JobReply
 from outboxd.store import endpoint_orders, history, job_lists
 from outboxd.store import endpoints as stored
 from outboxd.store.endpoint_orders import Span
@@ -128,7 +128,7 @@ async def _full(conn: Link, exchange: Exchange, job: UUID) -> JobFull:
     return job_views.full(found, await history.extras(conn, job))
 
 
-def _entry(job: JobRow, last: history.Attempt | None) -> DeliveryEntry:
+def _entry(job: JobRow, last: Attempt | None) -> DeliveryEntry:
     return DeliveryEntry(**msgspec.structs.asdict(job_views.entry(job)), last_attempt=last)
 
 
