@@ -2,11 +2,16 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import psycopg
 import pytest
 
+from outboxd.api.exchange import Operation
+from outboxd.api.routes import ROUTES
 from outboxd.cli import frame
 from outboxd.errors import ConfigError
 
@@ -30,6 +35,32 @@ def commands() -> list[str]:
     return sorted({each for each in typed if each.startswith("outboxd ")})
 
 
+def curls() -> list[str]:
+    """Each `curl …`, of however many lines."""
+    lines = re.sub(r"\\\n\s*", "", "\n".join(blocks("sh")))
+    # A quoted body may go over several lines.
+    found: list[str] = re.findall(r"^\s*(curl (?:'[^']*'|[^'\n])*)", lines, re.MULTILINE)
+    return found
+
+
+def request_of(line: str) -> tuple[str, set[str], dict[str, str], str | None]:
+    """Path, names of the query, headers in lower case, body."""
+    words = shlex.split(line, comments=True)
+    url = urlsplit("http://" + next(word for word in words if word.startswith("localhost:8377")))
+    pairs = list(pairwise(words))
+    headers = dict(value.split(": ", 1) for name, value in pairs if name == "-H")
+    body = next((value for name, value in pairs if name == "-d"), None)
+    return url.path, set(parse_qs(url.query)), {name.lower(): headers[name] for name in headers}, body
+
+
+def operation_of(path: str, method: str) -> Operation:
+    """Raises LookupError for what nobody answers."""
+    for known, methods in ROUTES.items():
+        if method in methods and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", known), path):
+            return methods[method]
+    raise LookupError(f"{method} {path}")
+
+
 def targets() -> list[str]:
     typed = re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE)
     named = re.findall(r"`make` alone prints the other targets: (.*?)\n\n", README, re.DOTALL)
@@ -41,7 +72,7 @@ def statements() -> list[str]:
     text = "\n".join(re.sub(r"--.*", "", block) for block in blocks("sql"))
     parts = [part.strip() for part in re.split(r";\s*\n", text + "\n")]
     return [
-        part for part in parts if part and part not in {"begin", "commit"} and not part.startswith(THEIRS)
+        part for part in parts if part and not re.match("begin|commit", part) and not part.startswith(THEIRS)
     ]
 
 
@@ -80,12 +111,34 @@ def test_a_line_of_make_can_be_typed_as_well(line: str) -> None:
 def test_the_statements_run(dsn: str) -> None:
     found = statements()
     assert any("outbox.publish" in each for each in found)
-    assert any("outbox.queue_depth" in each for each in found)
+    for verb in ("queue_depth", "ask", "answer", "position"):
+        assert any(f"outbox.{verb}" in each for each in found)
     with psycopg.connect(dsn, autocommit=True) as conn:
         team = "select outbox.make_team(outbox.me(), 'acme')"
         conn.execute(f"select outbox.make_project(outbox.me(), ({team}), 'shop')".encode())
         for each in found:
             conn.execute(with_project(each).encode())
+
+
+@pytest.mark.parametrize("line", curls())
+def test_a_request_would_be_taken(line: str) -> None:
+    path, query, headers, body = request_of(line)
+    operation = operation_of(path, "GET" if body is None else "POST")
+    assert query <= operation.query or operation.tolerant
+    assert headers["authorization"] == "Bearer $KEY"
+    if body not in {None, "@-"} and headers["content-type"] == "application/json":
+        assert operation.body is not None
+        operation.body.decode(str(body))
+
+
+def test_a_request_that_would_not_be_taken_is_found_out() -> None:
+    path, _, _, body = request_of("curl localhost:8377/v1/interactions -d '{\"prompts\": 1}'")
+    operation = operation_of(path, "POST")
+    assert operation.body is not None
+    with pytest.raises(msgspec.ValidationError):
+        operation.body.decode(str(body))
+    with pytest.raises(LookupError):
+        operation_of("/v1/interaction", "POST")
 
 
 def test_the_files_that_are_named_exist() -> None:
@@ -95,7 +148,8 @@ def test_the_files_that_are_named_exist() -> None:
 
 
 def with_project(statement: str) -> str:
-    """A role that owns one project need not name it; the test's login owns all of them."""
+    """A role that owns one project need not name it; the test's login owns all. psql knows `:'project'`."""
+    statement = statement.replace(":'project'", "(select id from outbox.projects)")
     if "outbox.publish(" not in statement:
         return statement
     return statement[:-1] + ", p_project => (select id from outbox.projects))"

@@ -33,7 +33,7 @@ async def stream(world: World, step: Step) -> None:
     path, key = f"/v1/projects/{world.project}/stream", world.keys.project_secret
     here, there = world.place.ports
     async with subscribed(there, path, key) as reader:
-        step.saw(f"posted to :{here}, streamed from :{there}")
+        step.saw(f"posted to :{here}, streamed from :{there}; from post to frame:")
         before = reader.start.number
         seen = await _follow(reader, step, kettle, _SEEN)
     step.saw(f"connection cut; back on :{here} with Last-Event-ID: {seen[-1].id}")
