@@ -57,7 +57,7 @@ class Subscriber:
         self.ended: Close | None = None
         self._on_gap = on_gap
         self._since = since
-        self._woken = asyncio.Event()
+        self._waiting: asyncio.Future[bool] | None = None
 
     @property
     def position(self) -> str:
@@ -69,12 +69,14 @@ class Subscriber:
         return max(self.tail.head, self.seq)
 
     def wake(self) -> None:
-        self._woken.set()
+        """There may be something to look at; who is not waiting looks anyway."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(True)
 
     def end(self, reason: Close) -> None:
         """The first word counts."""
         self.ended = self.ended or reason
-        self._woken.set()
+        self.wake()
 
     async def next(self, timeout: float, most: int = MOST_EVENTS) -> Sequence[Entry] | Reset:
         """What matches of what follows; empty when only the number moved, or nothing came in time.
@@ -133,13 +135,15 @@ class Subscriber:
         """Whether there is something to look at."""
         if timeout <= 0:
             return False
-        self._woken.clear()
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[bool] = loop.create_future()
+        self._waiting = waiting
+        # By hand: a thousand of these are made and undone for each event.
+        timer = loop.call_later(timeout, _expire, waiting)
         try:
-            async with asyncio.timeout(timeout):
-                await self._woken.wait()
-        except TimeoutError:
-            return False
-        return True
+            return await waiting
+        finally:
+            timer.cancel()
 
     async def _missing(self) -> Sequence[Entry]:
         """Rows may have gone with their partition; then the floor says so, and the next look a reset."""
@@ -162,6 +166,11 @@ class Subscriber:
 
     def _feed(self) -> Feed:
         return msgspec.structs.replace(self.tail.of, epoch=self.epoch)
+
+
+def _expire(waiting: asyncio.Future[bool]) -> None:
+    if not waiting.done():
+        waiting.set_result(False)
 
 
 def reset(start: Start, asked: str) -> Reset | None:
