@@ -123,6 +123,8 @@ class Crew:
                 if chores is not None:
                     chores.cancel()
                     await asyncio.wait([chores])
+                    # One that died would have the worker sleep, and the test wait for nothing.
+                    assert chores.cancelled(), chores.exception()
 
     def registry(self, app: App | list[Handler]) -> dict[str, Handler]:
         if isinstance(app, list):
