@@ -15,7 +15,6 @@ NAMES = {
     "/v1/jobs/{id}/cancel": "job",
     "/v1/teams/{id}/jobs": "team",
     "/v1/projects/{id}/jobs": "project",
-    "/v1/projects/{id}/stream": "project",
     "/v1/projects/{id}/feed": "project",
     "/v1/projects/{id}/position": "project",
     "/v1/endpoints/{id}": "endpoint",
