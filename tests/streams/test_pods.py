@@ -161,11 +161,11 @@ async def test_ten_thousand_events_arrive_exactly_once_by_clients_that_are_cut(
     await asyncio.gather(*(write(dsn, tenant, n, total // 8) for n in range(8)))
     killing.cancel()
     await asyncio.wait_for(asyncio.gather(*following), 300)
-    for each in followers:
-        assert list(range(1, total + 1)) == each.seen
-        assert each.connects > 5
+    for reader in followers:
+        assert list(range(1, total + 1)) == reader.seen
+        assert reader.connects > 5
         of_writer: dict[int, list[int]] = {}
-        for payload in each.payloads:
+        for payload in reader.payloads:
             if payload is not None:
                 of_writer.setdefault(payload["w"], []).append(payload["n"])
         assert all(seen == sorted(seen) for seen in of_writer.values())
