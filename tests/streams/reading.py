@@ -133,15 +133,13 @@ _NOTHING = Message(event="", data="", id=None)
 
 
 @asynccontextmanager
-async def opened(
-    port: int, path: str, key: str | None = None, limit: int = 2**22, **headers: str
-) -> AsyncIterator[Stream]:
+async def opened(port: int, path: str, key: str | None = None, **headers: str) -> AsyncIterator[Stream]:
     """GET of that path; keyword `last_event_id` is the header of that name."""
     given = {"host": f"127.0.0.1:{port}", "accept": "text/event-stream"}
     if key is not None:
         given["authorization"] = f"Bearer {key}"
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
     lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items()), "", ""]
     writer.write("\r\n".join(lines).encode())
     made = Stream(reader, writer)

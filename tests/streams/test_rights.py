@@ -60,7 +60,7 @@ async def test_another_tenant_sees_no_byte_with_key_or_token(
         status, _ = await refusal(pod, project, query, key)
         assert wanted == status, (key, project, query)
         for path in ("feed", "position") if not query and key is not None else ():
-            reply = await pod.get(f"/v1/projects/{project}/{path}", key)
+            reply = await pod.get(f"/v1/projects/{project}/{path}", key or "")
             assert wanted == reply.status_code, (key, project, path)
             assert wanted == 200 or "secret" not in reply.text
 
