@@ -1,4 +1,5 @@
-"""The nouns, as structs; this page gathers them.
+"""The nouns, as structs; this page gathers those that everybody names. What one route alone replies stands
+with its noun.
 
 Views are what replies show: camelCase, epoch milliseconds, a field that may be null always there,
 one that may be UNSET left out. The others are what functions hand each other. JSON that nobody

@@ -147,7 +147,7 @@ async def test_bodies_that_are_too_large(asked: Asked) -> None:
         large = await asked(method, template, content=b" " * _HUGE)
         packed = await asked(method, template, content=gzip.compress(b" " * _HUGE), headers=bomb)
         # Who may not ask at all is told so before a byte is read.
-        wanted = table.REFUSED_TO_OWNERS.get((method, template), 413)
+        wanted = 403 if table.REFUSED_TO_OWNERS.get((method, template)) == 403 else 413
         assert [wanted, wanted] == [large.status_code, packed.status_code], f"{method} {template}"
 
 

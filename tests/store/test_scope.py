@@ -19,7 +19,7 @@ ROLES = ("outbox_producer", "outbox_worker", "outbox_operator", "outbox_reader")
 # Functions of the store without a scope, and why each may be so. A new one has to be put here, and explained.
 UPKEEP = {
     "chores.dirty", "chores.failed", "chores.forget_event_keys", "chores.forget_workers", "chores.pinned",
-    "deletion.retain", "deletion.unfinished",
+    "deletion.retain", "deletion.unfinished", "deliveries.end", "outboxevents.drain", "stream_tokens.forget",
     "chores.purge_dead", "chores.queues_of", "chores.remember_settings", "chores.succeeded",
     "gatherings.forget", "interactions.expire", "interactions.retain", "holds.answered", "holds.every",
     "holds.failed", "holds.keys", "idempotency.forget",
@@ -33,7 +33,7 @@ UPKEEP = {
 }  # fmt: skip
 """The engine's own work, which knows no tenants and shows nothing to anybody."""
 BEFORE_ANYBODY = {
-    "rates.take",
+    "rates.take", "stream_tokens.find", "stream_tokens.opening",
     "keys.find", "keys.notice", "keys.own", "logins.caller", "ingest.ingest", "ingest_once.ingest_once",
     "idempotency.claim", "idempotency.keep",
 }  # fmt: skip
@@ -42,14 +42,16 @@ names its team."""
 OF_A_WORKER = {
     "declared.listed", "workers.enlist", "workers.open_queue", "workers.sql_handlers", "deliveries.hold",
     "deliveries.note", "deliveries.read",
-    "endpoint_keys.add", "endpoint_keys.check_unused", "endpoints.hold",
+    "endpoint_keys.add", "endpoints.hold",
     "gatherings.close", "gatherings.members",
     "generation.audit_refusal", "generation.begin_call", "generation.meter", "generation.record",
     "generation.record_summary", "generation.session_work", "generation.work",
+    "recoveries.owed", "recoveries.take",
 }  # fmt: skip
 """What a process of ours offers, and what it does for the job whose lease it has."""
 FOUND_BEFORE = {
-    "events.team_of", "events.timeline", "history.extras", "history.of_events", "history.payloads",
+    "events.team_of", "events.timeline", "history.extras", "history.last_attempts",
+    "history.of_events", "history.payloads",
     "history.running", "history.still_open", "history.why", "interactions.still_open",
 }  # fmt: skip
 """More about ids that a read with a caller, or the publish of this request, has just given."""
