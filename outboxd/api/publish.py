@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
+from outboxd.api import batches, idempotency, limits, problems, wire
 from outboxd.api import exchange as x
-from outboxd.api import idempotency, limits, problems, wire
 from outboxd.api.cloudevents import mapping
 from outboxd.api.cloudevents.modes import Batch, Binary, Structured
 from outboxd.api.exchange import Exchange, Reply
@@ -72,6 +72,7 @@ async def _several(exchange: Exchange, sent: Sequence[Raw], read: _Read, flags: 
         if outcome.status != 201:
             raise outcome.refusal()
     items = [Item(*pair) for pair in zip(made, outcomes, strict=True)]
+    await batches.note(exchange, items)
     told = await published(exchange, items, wait=flags.wait)
     late = any(each.wait_timed_out is True for each in told)
     return x.json(PublishedBatch(events=told, wait_timed_out=late or UNSET), 201)
@@ -83,6 +84,7 @@ async def _lenient(exchange: Exchange, sent: Sequence[Raw], read: _Read, flags: 
     items = [each for each in found if isinstance(each, Item)]
     if not items:
         raise _none_accepted([each for each in found if isinstance(each, Error)])
+    await batches.note(exchange, items)
     told = iter(await published(exchange, items, wait=flags.wait))
     exchange.extra.append((b"preference-applied", b"handling=lenient"))
     return x.json({"events": [_shown(exchange, each, told) for each in found]}, 201)

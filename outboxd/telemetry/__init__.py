@@ -71,7 +71,7 @@ STREAMS_OPEN = _gauge("streams_open", "Replies that go on, such as event streams
 LIMITS_NOT_ASKED_TOTAL = _counter(
     "limits_not_asked_total", "Requests let through since a limit could not be asked.", "limit"
 )
-AUDIT_LOST_TOTAL = _counter("audit_lost_total", "Reads of memory that are not in the audit trail.")
+AUDIT_LOST_TOTAL = _counter("audit_lost_total", "Reads and batches that are not in the audit trail.")
 AUTH_CACHE_TOTAL = _counter("auth_cache_total", "Look-ups of keys in memory.", "result")
 
 # Taking events in ---------------------------------------------------------------------------------------

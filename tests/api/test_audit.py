@@ -9,6 +9,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
+from outboxd import telemetry
 from outboxd.db import rows
 from outboxd.db.pool import Database
 from outboxd.store import tenants
@@ -301,3 +302,48 @@ async def test_who_reads_lists_of_jobs_is_in_the_trail(db: Database, conn: Conn)
          "includePayload": True},
     ] == [each["details"] for each in found]  # fmt: skip
     assert {"observation"} == {each["resourceType"] for each in found}
+
+
+async def test_a_batch_is_one_line_that_counts_what_it_stored(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    await seed.route(conn, "*", "observe")
+    event = {"eventType": "x", "sourceEventId": "1"}
+    async with serving(db, tenant.key) as served:
+        post = served.http.post
+        first = await post("/v1/events/batch", json=[event, {"eventType": "x"}])
+        more = await post("/v1/events/batch", json=[event, {"eventType": "y"}])
+        lenient = {"prefer": "handling=lenient"}
+        part = await post("/v1/events/batch", json=[{"eventType": "z"}, {"eventType": 7}], headers=lenient)
+        await post("/v1/events/batch", json=[event])
+        await post("/v1/events/batch", json=[{"eventType": "x"}, {"eventType": 7}])
+        await post("/v1/events", json={"eventType": "x"})
+        found = await entries(served.http, action="event.batch_received")
+
+    def jobs(reply: httpx.Response, n: int) -> list[str]:
+        return [job["id"] for job in reply.json()["events"][n]["jobs"]]
+
+    assert [
+        {"eventCount": 1, "generationJobIds": jobs(part, 0)},
+        {"eventCount": 1, "generationJobIds": jobs(more, 1)},
+        {"eventCount": 2, "generationJobIds": jobs(first, 0) + jobs(first, 1)},
+    ] == [each["details"] for each in found]
+    assert 2 == len(found[-1]["details"]["generationJobIds"])
+    assert {("agent_event", None, str(tenant.project), str(tenant.key_id))} == {
+        (each["resourceType"], each["resourceId"], each["projectId"], each["apiKeyId"]) for each in found
+    }
+
+
+async def test_a_batch_that_cannot_be_noted_is_stored_and_counted(db: Database, conn: Conn) -> None:
+    tenant = await seed.tenant(conn)
+    lost = telemetry.AUDIT_LOST_TOTAL._value
+    before = lost.get()
+    async with serving(db, tenant.key) as served:
+        await conn.execute(
+            "create function refuse() returns trigger language plpgsql as"
+            " $$ begin perform outbox.refuse(503, 'no trail today', 'unavailable'); end $$;"
+            " create trigger refuse before insert on outbox.audit_log for each row execute function refuse()"
+        )
+        reply = await served.http.post("/v1/events/batch", json=[{"eventType": "x"}])
+
+    assert 201 == reply.status_code
+    assert 1 == lost.get() - before
