@@ -13,7 +13,7 @@ import structlog
 
 from outboxd.db.pool import Database
 from outboxd.errors import Error
-from outboxd.loops.wakes import Wakes
+from outboxd.loops.wakes import Ended, Wakes
 from outboxd.store import history
 
 log = structlog.get_logger()
@@ -35,7 +35,8 @@ class Waits:
         self.closing = asyncio.Event()
         self._db = db
         self._wakes = wakes
-        self._events: dict[UUID, set[asyncio.Event]] = {}
+        self._asked: dict[Ended, set[UUID]] = {}
+        """Of each request that waits: what it waits for still."""
         self._looker: asyncio.Task[None] | None = None
         self._waiters = 0
 
@@ -44,53 +45,56 @@ class Waits:
         if not jobs or self._waiters >= MOST or self.closing.is_set():
             return await self._still_open(jobs)
         self._waiters += 1
-        waiting = {job: asyncio.create_task(self._over(job)) for job in jobs}
-        closing = asyncio.create_task(self.closing.wait())
-        every = asyncio.gather(*waiting.values())
+        left = set(jobs)
+        waiting = [asyncio.create_task(self._over(left)), asyncio.create_task(self.closing.wait())]
         try:
-            await asyncio.wait(
-                (every, closing), timeout=longest.total_seconds(), return_when=asyncio.FIRST_COMPLETED
-            )
-            return {job for job, task in waiting.items() if not task.done()}
+            await asyncio.wait(waiting, timeout=longest.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+            return left
         finally:
             self._waiters -= 1
-            closing.cancel()
-            every.cancel()
-            await asyncio.gather(every, closing, return_exceptions=True)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _over(self, job: UUID) -> None:
-        """Registers first and looks then, so an end in between is not missed."""
-        async with self._wakes.wait_job(job) as ended:
-            events = self._events.setdefault(job, set())
-            events.add(ended)
+    async def _over(self, left: set[UUID]) -> None:
+        """Takes out what has ended, till nothing is left: one statement for all, whenever one is heard of.
+
+        Registers first and looks then, so an end in between is not missed.
+        """
+        async with self._wakes.wait_jobs(left) as ended:
+            self._asked[ended] = left
             if self._looker is None:
                 self._looker = asyncio.create_task(self._look())
             try:
-                while await self._still_open({job}):
-                    await ended.wait()
-                    ended.clear()
+                heard = set(left)
+                while True:
+                    left -= heard - await self._still_open(heard)
+                    if not left:
+                        return
+                    heard = await ended.wait() & left
             finally:
-                events.discard(ended)
-                if not events:
-                    self._events.pop(job, None)
+                del self._asked[ended]
 
     async def _still_open(self, jobs: set[UUID]) -> set[UUID]:
         """While the database cannot be asked, nothing has ended."""
+        if not jobs:
+            return set()
         try:
             async with self._db.connection() as conn:
-                return await history.still_open(conn, jobs) if jobs else set()
+                return await history.still_open(conn, jobs)
         except Error as failed:
             log.debug("state of awaited jobs not read", code=failed.code)
             return jobs
 
     async def _look(self) -> None:
         """Heals lost hints; lives while somebody waits."""
-        while self._events:
+        while self._asked:
             await asyncio.sleep(_LOOK_EVERY)
             if self._process.draining:
                 self.closing.set()
-            asked = set(self._events)
-            for job in asked - await self._still_open(asked):
-                for event in self._events.get(job, ()):
-                    event.set()
+            asked = {job for left in self._asked.values() for job in left}
+            over = asked - await self._still_open(asked)
+            for ended, left in self._asked.items():
+                for job in over & left:
+                    ended.say(job)
         self._looker = None

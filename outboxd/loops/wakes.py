@@ -10,7 +10,7 @@ sleeps here is also woken by the poll, and the poll is what we promise.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
@@ -60,6 +60,25 @@ class Signal:
         return taken
 
 
+class Ended:
+    """Jobs that may have ended, gathered until they are taken. One task waits on it at a time."""
+
+    def __init__(self) -> None:
+        self._jobs: set[UUID] = set()
+        self._event = asyncio.Event()
+
+    def say(self, job: UUID) -> None:
+        self._jobs.add(job)
+        self._event.set()
+
+    async def wait(self) -> set[UUID]:
+        """Those that were said since the last time, as soon as there is one."""
+        await self._event.wait()
+        taken, self._jobs = self._jobs, set()
+        self._event.clear()
+        return taken
+
+
 class Wakes:
     """One a process. `queues` holds names of queues, `sequencer` ids of projects; "*" is any."""
 
@@ -69,7 +88,7 @@ class Wakes:
         self.poll = Signal()
         """Something happened: polls come quickly again, until nothing happens any more."""
         self._tell = tell
-        self._waiters: dict[UUID, set[asyncio.Event]] = {}
+        self._waiters: dict[UUID, set[Ended]] = {}
         self._askers: dict[str, set[asyncio.Event]] = {}
         self._on_key: list[OnKey] = []
         self._on_stream: list[OnStream] = []
@@ -137,17 +156,19 @@ class Wakes:
                 self._revoked(None)
 
     @asynccontextmanager
-    async def wait_job(self, job_id: UUID) -> AsyncIterator[asyncio.Event]:
-        """An event that is set when the job may have ended; enter before the job can end, and look after."""
-        event = asyncio.Event()
-        waiting = self._waiters.setdefault(job_id, set())
-        waiting.add(event)
+    async def wait_jobs(self, jobs: Collection[UUID]) -> AsyncIterator[Ended]:
+        """Hears of each that may have ended; enter before they can end, and look after."""
+        ended, waited = Ended(), set(jobs)
+        for job in waited:
+            self._waiters.setdefault(job, set()).add(ended)
         try:
-            yield event
+            yield ended
         finally:
-            waiting.discard(event)
-            if not waiting:
-                self._waiters.pop(job_id, None)
+            for job in waited:
+                waiting = self._waiters[job]
+                waiting.discard(ended)
+                if not waiting:
+                    del self._waiters[job]
 
     @asynccontextmanager
     async def wait_interaction(self, id_: str) -> AsyncIterator[asyncio.Event]:
@@ -177,8 +198,8 @@ class Wakes:
             signal.wake((ANYTHING,))
 
     def _ended(self, job: UUID) -> None:
-        for event in self._waiters.get(job, ()):
-            event.set()
+        for ended in self._waiters.get(job, ()):
+            ended.say(job)
 
     def _over(self, interaction: str) -> None:
         for event in self._askers.get(interaction, ()):

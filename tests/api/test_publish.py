@@ -5,11 +5,11 @@ import time
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow
 
 from outboxd.db.pool import Database
-from outboxd.store import tenants
+from outboxd.store import history, tenants
 from tests import seed
 from tests.api.served import problem, serving
 from tests.waiting import until
@@ -221,6 +221,36 @@ async def test_waiting_ends_when_the_generation_job_does(hinted: bool, db: Datab
     assert "waitTimedOut" not in found
     assert found["generationJob"].keys() >= {"attempts", "maxAttempts", "transport"}
     assert took < (0.2 if hinted else 0.9)
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+async def test_a_batch_that_waits_looks_at_all_its_jobs_at_once(
+    hinted: bool, db: Database, conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await seed.tenant(conn)
+    await seed.route(conn, "*", "observe", handler="observe")
+    execute, looks = AsyncCursor.execute, []
+
+    async def counting(cursor: AsyncCursor[Any], query: Any, *given: Any, **more: Any) -> AsyncCursor[Any]:
+        if query == history._OPEN:
+            looks.append(len(given[0][0]))
+        return await execute(cursor, query, *given, **more)
+
+    monkeypatch.setattr(AsyncCursor, "execute", counting)
+    async with serving(db, tenant.key) as served:
+        batch = [{"eventType": "a"}] * 100
+        waiting = asyncio.create_task(served.http.post("/v1/events/batch?wait=true", json=batch))
+        await until(lambda: len(served.wakes._waiters) == 100 and bool(looks))
+        jobs = list(served.wakes._waiters)
+        await conn.execute("select outbox.cancel(outbox.me(), j) from unnest(%s::uuid[]) j", [jobs])
+        if hinted:
+            served.wakes.committed({}, jobs=jobs)
+        found = (await waiting).json()
+
+    assert {"cancelled"} == {each["generationJob"]["status"] for each in found["events"]}
+    assert "waitTimedOut" not in found
+    assert (looks[0], served.wakes._waiters) == (100, {})
+    assert len(looks) <= 6
 
 
 async def test_who_cannot_wait_is_told_so_at_once(db: Database, conn: Conn) -> None:

@@ -39,9 +39,9 @@ async def test_what_is_committed_wakes_this_process_and_is_told_to_the_others() 
     told: list[tuple[dict[str, str], list[Hint]]] = []
     wakes = Wakes(lambda queues, hints: told.append((dict(queues), list(hints))))
     project, job, key = uuid4(), uuid4(), uuid4()
-    async with wakes.wait_job(job) as ended:
+    async with wakes.wait_jobs([job, uuid4()]) as ended, asyncio.timeout(1):
         wakes.committed({"mail": "send"}, [project], [job], [key])
-        assert ended.is_set()
+        assert await ended.wait() == {job}
     assert wakes.queues.take() == {"mail"}
     assert wakes.sequencer.take() == {str(project)}
     assert told == [({"mail": "send"}, [Hint(kind="job", name=str(job)), Hint(kind="key", name=str(key))])]
@@ -58,7 +58,7 @@ async def test_what_is_heard_wakes_whom_it_names() -> None:
     revoked: list[UUID | None] = []
     wakes.on_key(revoked.append)
     job, key = uuid4(), uuid4()
-    async with wakes.wait_job(job) as ended:
+    async with wakes.wait_jobs([job, uuid4()]) as ended, asyncio.timeout(1):
         for hint in (
             Hint(kind="queue", name="mail"),
             Hint(kind="job", name=str(job)),
@@ -66,7 +66,7 @@ async def test_what_is_heard_wakes_whom_it_names() -> None:
             Hint(kind="key", name=str(key)),
         ):
             wakes.heard(hint)
-        assert ended.is_set()
+        assert await ended.wait() == {job}
     assert wakes.queues.take() == {"mail"}
     assert wakes.sequencer.take() == set()
     assert revoked == [key]
@@ -76,9 +76,10 @@ async def test_lost_hints_wake_everybody() -> None:
     wakes = Wakes()
     revoked: list[UUID | None] = []
     wakes.on_key(revoked.append)
-    async with wakes.wait_job(uuid4()) as ended:
+    jobs = {uuid4(), uuid4()}
+    async with wakes.wait_jobs(jobs) as ended, asyncio.timeout(1):
         wakes.heard(Hint(kind="everything"))
-        assert ended.is_set()
+        assert await ended.wait() == jobs
     assert wakes.queues.take() == wakes.sequencer.take() == {"*"}
     assert revoked == [None]
 
@@ -89,9 +90,9 @@ async def test_a_producer_in_sql_wakes_sequencer_and_workers() -> None:
     assert wakes.queues.take() == wakes.sequencer.take() == {"*"}
 
 
-async def test_a_wait_for_a_job_leaves_nothing_behind() -> None:
+async def test_a_wait_for_jobs_leaves_nothing_behind() -> None:
     wakes = Wakes()
     job = uuid4()
-    async with wakes.wait_job(job), wakes.wait_job(job):
+    async with wakes.wait_jobs([job, job]), wakes.wait_jobs([job, uuid4()]):
         pass
     assert wakes._waiters == {}
