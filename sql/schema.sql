@@ -1202,8 +1202,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.forget_endpoint(p_end outbox.endpoint_ends, p_now timestamp with time zone) returns void volatile
 -- function outbox.gather(p_batch outbox.unplaced, p_last bigint) returns integer volatile
 -- function outbox.gathered_of(p_project outbox.projects, p_batch outbox.unplaced, p_last bigint, p_now timestamp with time zone) returns outbox.gathered[] volatile
--- function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamp with time zone, p_whoever boolean) returns TABLE(foreign_rows integer, foreign_ids jsonb, events integer, allowed integer, key_id uuid, session_id uuid, platform text, seen jsonb) stable
--- function outbox.generation_work(p_jobs uuid[]) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, types text[], dedupe boolean, redact text, platform text, agent_type text, events jsonb) stable
+-- function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamp with time zone, p_whoever boolean) returns TABLE(foreign_rows integer, foreign_ids jsonb, events integer, allowed integer, revoked integer, revoked_keys uuid[], key_id uuid, session_id uuid, platform text, seen jsonb) stable
+-- function outbox.generation_work(p_jobs uuid[]) returns TABLE(job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb, provider text, model text, max_output_tokens integer, types text[], dedupe boolean, redact text, platform text, agent_type text, revoked integer, revoked_keys uuid[], events jsonb) stable
 -- function outbox.has_operators(p_query text) returns boolean immutable
 -- function outbox.has_token(p_queue outbox.queues, p_now timestamp with time zone) returns boolean stable
 -- function outbox.hasten(p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns integer volatile

@@ -62,6 +62,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     redact: str
     platform: str | None
     agent_type: str | None
+    revoked: int
+    """Events left out, since their keys were revoked, while others may be shown."""
+    revoked_keys: list[UUID]
     events: msgspec.Raw
 
     @property
@@ -213,9 +216,10 @@ async def record_summary(
     return await rows.maybe(await conn.execute(_SUMMARY, given), Summary)
 
 
-async def audit_refusal(conn: Conn, work: Work | SessionWork, action: str, details: dict[str, Any]) -> None:
+async def audit_refusal(
+    conn: Conn, work: Work | SessionWork, action: str, key: UUID | str | None, details: dict[str, Any]
+) -> None:
     """`generation_job.scope_violation` or `generation_job.revoked_key`, with the job's end."""
-    key = work.found.get("keyId")
     await conn.execute(
         _DENIED,
         [work.team_id, work.project_id, key, None, action, str(work.job_id), work.team_id, work.project_id,

@@ -3,10 +3,12 @@
 --
 -- foreign_rows, foreign_ids: of another team or project; events: not expunged and not purged; allowed: those whose key was not
 -- revoked since. seen: the allowed ones, in feed order; `whoever`: somebody else's authority covers all of them.
+-- revoked, revoked_keys: how many are left out for their keys, and those keys.
 
 drop function if exists outbox.generation_events;
 create function outbox.generation_events(p_job outbox.jobs, p_purged_at timestamptz, p_whoever boolean)
-returns table (foreign_rows int, foreign_ids jsonb, events int, allowed int, key_id uuid, session_id uuid, platform text, seen jsonb)
+returns table (foreign_rows int, foreign_ids jsonb, events int, allowed int, revoked int, revoked_keys uuid[], key_id uuid,
+  session_id uuid, platform text, seen jsonb)
 language plpgsql stable
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
@@ -28,6 +30,8 @@ begin
     jsonb_agg(distinct jsonb_build_object('teamId', f.team_id, 'projectId', f.project_id)) filter (where f.elsewhere),
     count(*) filter (where f.lives and not f.elsewhere)::int,
     count(*) filter (where f.lives and f.allowed and not f.elsewhere)::int,
+    count(*) filter (where f.lives and not f.allowed and not f.elsewhere)::int,
+    array_agg(distinct f.key_id) filter (where f.lives and not f.allowed and not f.elsewhere),
     (array_agg(f.key_id order by f.seq, f.id))[1], (array_agg(f.session_id order by f.seq, f.id))[1],
     (array_agg(f.platform_source order by f.seq, f.id))[1],
     jsonb_agg(jsonb_build_object('id', f.id, 'type', f.type, 'source', f.adapter, 'occurred_at', f.occurred_at,

@@ -2,14 +2,14 @@
 --
 -- problem: expunged (nothing left of its events), scope_violation (team or project of the rows differ), revoked_key
 -- (who published, or retried, has no right any more; an expired key had it when the event was accepted), or
--- project_archived; null: none. The authority of a job is its newest retry's key, else the key of each event. A payload over
+-- project_archived; null: none. revoked, revoked_keys: the events left out for their keys while others may be shown. The authority of a job is its newest retry's key, else the key of each event. A payload over
 -- 256 KiB comes as the beginning of its text, since a prompt takes less.
 
 drop function if exists outbox.generation_work;
 create function outbox.generation_work(p_jobs uuid[])
 returns table (job_id uuid, team_id uuid, project_id uuid, session_id uuid, project text, problem text, found jsonb,
   provider text, model text, max_output_tokens int, types text[], dedupe boolean, redact text, platform text,
-  agent_type text, events jsonb)
+  agent_type text, revoked int, revoked_keys uuid[], events jsonb)
 language plpgsql stable
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
@@ -29,7 +29,8 @@ begin
     array(select jsonb_array_elements_text(outbox.project_setting(p, 'generation.types'))),
     coalesce((outbox.project_setting(p, 'dedupe.enabled'))::boolean, true),
     coalesce(outbox.project_setting(p, 'privacy.redactSecrets') #>> '{}', 'prompt'),
-    coalesce(s.platform_source, e.platform), s.agent_type, coalesce(e.seen, '[]')
+    coalesce(s.platform_source, e.platform), s.agent_type, coalesce(e.revoked, 0),
+    coalesce(e.revoked_keys, '{}'), coalesce(e.seen, '[]')
   from unnest(p_jobs) with ordinality i(id, n)
   cross join lateral (select j.* from outbox.jobs j where j.id = i.id offset 0) j
   left join lateral (select p.* from outbox.projects p where p.id = j.project_id) p on true

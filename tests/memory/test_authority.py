@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests import seed
 from tests.memory.brain import Brain
@@ -17,6 +18,20 @@ async def published(mind: Brain, scopes: tuple[str, ...] = ("events:write",)) ->
     event = await mind.event()
     await mind.crew.conn.execute("update outbox.events set key_id = %s where id = %s", [key, event])
     return event, key
+
+
+async def gathered(mind: Brain, first: Any, key: Any, payload: Any) -> None:
+    """One more event of the job of `first`, of another key."""
+    event = await mind.value(
+        "select outbox.publish('tool_use', %s, p_project => %s, p_generate => false)",
+        Jsonb(payload), mind.project,
+    )  # fmt: skip
+    await mind.crew.conn.execute("update outbox.events set key_id = %s where id = %s", [key, event])
+    await mind.crew.conn.execute(
+        "insert into outbox.members select j.id, e.id, row_number() over (order by e.id)"
+        " from outbox.jobs j, unnest(%s::uuid[]) e (id) where j.event_id = %s on conflict do nothing",
+        [[first, event], first],
+    )
 
 
 async def revoke(mind: Brain, key: Any) -> None:
@@ -46,6 +61,36 @@ async def test_an_event_of_a_key_that_was_revoked_since_is_refused_for_good(mind
     [row] = await audited(mind, "generation_job.revoked_key")
     assert str(key) == told(row["details"])["found"]["keyId"]
     assert str(await mind.job(event)) == row["resource_id"]
+
+
+@proves("T3")
+@pytest.mark.parametrize("shown", [True, False])
+async def test_a_gathered_job_leaves_out_what_a_revoked_key_published_and_says_so(
+    mind: Brain, shown: bool
+) -> None:
+    event, _ = await published(mind)
+    if not shown:
+        await mind.crew.conn.execute(
+            "update outbox.events set payload = %s where id = %s", ['"<private>x</private>"', event]
+        )
+    keys = []
+    for n in range(2):
+        key, _ = await seed.key(mind.crew.conn, mind.crew.team, "events:write", project=mind.project)
+        await gathered(mind, event, key, {"tool_name": f"tool-of-{n}"})
+        await revoke(mind, key)
+        keys.append(str(key))
+    async with mind.at_work():
+        end = await mind.end(event, "completed")
+
+    assert 2 == told(end["output"])["leftOut"]
+    assert ("observed" if shown else "private") == told(end["output"])["outcome"]
+    assert int(shown) == len(mind.fake.calls)
+    assert "tool-of-" not in str(mind.fake.calls)
+    [row] = await audited(mind, "generation_job.revoked_key")
+    assert str(await mind.job(event)) == row["resource_id"]
+    details = told(row["details"])
+    assert (2, sorted(keys)) == (details["leftOut"], sorted(details["found"]["keyIds"]))
+    assert "revoked" in details["reason"]
 
 
 async def test_a_key_that_expired_since_was_valid_when_it_counted(mind: Brain) -> None:

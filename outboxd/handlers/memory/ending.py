@@ -1,6 +1,7 @@
 """What becomes of a job of generation that was not simply answered.
 
 problem of the rows     expunged: completed; scope, key, archive: failed, final, told to the audit trail
+revoked keys of some    done without their events, told to the audit trail
 HeldError               snoozed, no attempt spent
 ProviderFailed          transient, timeout, unknown: again by backoff
                         parse_error: again once; the others are final
@@ -27,6 +28,8 @@ _SENTENCES = {
     "project_archived": "the project is archived",
 }
 
+_PARTLY = "keys that published some of its events were revoked"
+
 EXPUNGED = Ended(outcome="completed", output={"outcome": "expunged", "observationCount": 0})
 
 
@@ -41,7 +44,9 @@ def of_problem(work: Work | SessionWork | None) -> Ended | None:
 
     async def tell(conn: Any) -> None:
         details = {"reason": _SENTENCES[problem], "found": work.found}
-        await generation.audit_refusal(conn, work, f"generation_job.{problem}", details)
+        await generation.audit_refusal(
+            conn, work, f"generation_job.{problem}", work.found.get("keyId"), details
+        )
 
     return Ended(
         outcome="failed",
@@ -54,9 +59,32 @@ def of_problem(work: Work | SessionWork | None) -> Ended | None:
 
 def silent(member: Member) -> Ended:
     """Nothing in it could be shown, so nothing was sent."""
-    outcome = "private" if member.private else "empty"
-    detected = {"privateContentDetected": member.private, "observationCount": 0}
-    return Ended(outcome="completed", output={"outcome": outcome, **detected})
+    output: dict[str, Any] = {
+        "outcome": "private" if member.private else "empty",
+        "privateContentDetected": member.private,
+        "observationCount": 0,
+    }
+    work = member.work
+    if not work.revoked:
+        return Ended(outcome="completed", output=output)
+
+    async def tell(conn: Any) -> None:
+        await tell_left_out(conn, work)
+
+    return Ended(outcome="completed", output={**output, "leftOut": work.revoked}, write=tell)
+
+
+async def tell_left_out(conn: Any, work: Work) -> None:
+    """A job that is done without some of its events says whose they were."""
+    if work.revoked:
+        details = {
+            "reason": _PARTLY,
+            "leftOut": work.revoked,
+            "found": {"keyIds": [str(key) for key in work.revoked_keys]},
+        }
+        await generation.audit_refusal(
+            conn, work, "generation_job.revoked_key", work.revoked_keys[0], details
+        )
 
 
 def held(why: HeldError) -> Ended:

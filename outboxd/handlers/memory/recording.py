@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from outboxd.handlers.memory import likeness, rendering
+from outboxd.handlers.memory import ending, likeness, rendering
 from outboxd.handlers.memory.asking import Found, Said
 from outboxd.handlers.memory.material import Member
 from outboxd.store import generation
@@ -65,6 +65,7 @@ class Recording:
                 items = [_linked(part, ids) for part in self._parts[each.job_id]]
                 found = await generation.record(conn, each.job_id, items, dedupe=each.work.dedupe)
                 written[each.job_id] = found
+                await ending.tell_left_out(conn, each.work)
         fresh = sum(told.fresh for found in written.values() for told in found)
         for n, call in enumerate(self._found.calls):
             counted = msgspec.structs.replace(call, observations=0 if n else fresh)
@@ -93,8 +94,9 @@ class Recording:
             "model": calls[0].model if calls else None,
             "privateContentDetected": member.private,
         }
-        if self._found.left_out:
-            output["leftOut"] = self._found.left_out
+        left_out = self._found.left_out + member.work.revoked
+        if left_out:
+            output["leftOut"] = left_out
         return output
 
     def _outcome(self, member: Member, told: Sequence[Recorded]) -> str:
