@@ -958,6 +958,19 @@ create table outbox.usage_calls (
   constraint usage_calls_pkey PRIMARY KEY (id)
 );
 
+create table outbox.usage_closed (
+  upto timestamp with time zone not null
+);
+
+create table outbox.usage_hours (
+  scope_id uuid not null,
+  hour timestamp with time zone not null,
+  calls bigint not null,
+  tokens bigint not null,
+  cost_micros bigint not null,
+  constraint usage_hours_pkey PRIMARY KEY (scope_id, hour)
+);
+
 create table outbox.usage_months (
   team_id uuid not null,
   project_id uuid,
@@ -1155,6 +1168,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.close_lanes(p_jobs uuid[]) returns void volatile
 -- function outbox.close_leases(p_items outbox.settling[]) returns void volatile
 -- function outbox.close_session(p_caller outbox.caller, p_session outbox.sessions, p_reason text DEFAULT NULL::text) returns TABLE(job_id uuid, ended boolean) volatile
+-- function outbox.close_usage() returns void volatile
 -- function outbox.cluster() returns text stable
 -- function outbox.conclude(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.configure_queue(p_caller outbox.caller, p_queue text, p_settings jsonb) returns outbox.queues volatile security definer

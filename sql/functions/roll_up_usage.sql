@@ -1,6 +1,6 @@
 -- outbox.roll_up_usage(kept, limit) -> how many rows it dealt with: sums up months, lets old rows go
 --
--- A month is summed up a day after its end, once, whoever comes first. Rows older than `kept` go when their month is.
+-- Hours of this month that are over are summed up for the budgets (`close_usage`). A month is summed up a day after its end, once, whoever comes first. Rows older than `kept` go when their month is.
 
 create or replace function outbox.roll_up_usage(p_kept interval, p_limit int) returns int
 language plpgsql
@@ -30,6 +30,8 @@ begin
   get diagnostics v_gone = row_count;
   delete from outbox.usage_requests u where u.day < (v_before at time zone 'UTC')::date;
   delete from outbox.budget_marks m where m.period < v_before;
+  delete from outbox.usage_hours h where h.hour < v_before;
+  perform outbox.close_usage();
   return greatest(v_done, v_gone);
 end
 $$;

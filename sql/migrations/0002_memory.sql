@@ -288,3 +288,19 @@ create index usage_calls_provider on outbox.usage_calls (provider, at);
 
 -- When what its summary tells of was read: a call that read before that, and is answered later, renews nothing.
 alter table outbox.sessions add column summary_read_at timestamptz;
+
+-- Calls of hours that are over, of a project and of a team each, so that a budget need not read a month of calls.
+create table outbox.usage_hours (
+  scope_id uuid not null,
+  hour timestamptz not null,
+  calls bigint not null,
+  tokens bigint not null,
+  cost_micros bigint not null,
+  primary key (scope_id, hour)
+);
+
+-- One row: up to when calls are in usage_hours; budgets read later ones themselves.
+create table outbox.usage_closed (
+  upto timestamptz not null
+);
+insert into outbox.usage_closed (upto) values ('2000-01-01 00:00+00');

@@ -1,15 +1,18 @@
 """What a project and its team may spend: asked before each call, told when it is nearly or all gone."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
 from tests.clock import Clock
 from tests.engine import EVERYWHERE, Engine, Tenant
 from tests.proofs import proves
+from tests.waiting import until
 
 NOON = datetime(2027, 3, 10, 12, 20, tzinfo=UTC)
 HOUR_END = datetime(2027, 3, 10, 13, tzinfo=UTC)
@@ -141,6 +144,78 @@ def test_every_call_is_counted_once_whatever_came_of_it(engine: Engine, tenant: 
         ("parse_error", 5),
         ("timeout", 5),
     ]
+
+
+SPENT = "select scope, budget, spent from outbox.budgets_of(%s) order by scope, budget"
+
+
+def test_hours_that_are_over_are_summed_up_and_count_as_before(
+    engine: Engine, tenant: Tenant, clock: Clock
+) -> None:
+    sibling = engine.tenant(tenant.team)
+    caps = {"tokensPerMonth": 10**6, "costMicrosPerMonth": 10**6, "callsPerHour": 10**6}
+    budgets(engine, tenant.project, **caps)
+    team_budgets(engine, tenant.team, **caps)
+    seen = []
+    for hour in range(4):
+        clock.set(NOON + timedelta(hours=hour))
+        spend(engine, tenant, 10**hour, 3)
+        spend(engine, sibling, 5)
+        before = engine.rows(SPENT, tenant.project)
+        engine.do("select outbox.roll_up_usage('31 days', 100)")
+        assert before == engine.rows(SPENT, tenant.project)
+        seen.append([row["spent"] for row in before])
+
+    assert seen[-1] == [1, 12, 1111, 2, 12, 1131]
+    summed = engine.rows(
+        "select sum(calls)::int as calls from outbox.usage_hours where scope_id = %s", tenant.team
+    )
+    assert summed == [{"calls": 6}]
+    engine.do("delete from outbox.usage_calls where at < %s", NOON + timedelta(hours=3))
+    assert [row["spent"] for row in engine.rows(SPENT, tenant.project)] == seen[-1]
+    clock.set(MONTH_END)
+    assert {row["spent"] for row in engine.rows(SPENT, tenant.project)} == {0}
+
+
+def test_a_call_that_ends_after_its_hour_was_summed_up_is_counted_as_it_ended(
+    engine: Engine, tenant: Tenant, clock: Clock
+) -> None:
+    budgets(engine, tenant.project, tokensPerMonth=1000, costMicrosPerMonth=1000)
+    team_budgets(engine, tenant.team, tokensPerMonth=1000)
+    owed, call = job(engine, tenant), uuid4()
+    meter = "select outbox.meter_call(%s, %s, 'claude', 'm', %s, %s, %s, false, %s, 7, 0)"
+    engine.do(meter, call, owed, "lost", 500, 0, None)
+    clock.forward(timedelta(hours=1))
+    engine.do("select outbox.roll_up_usage('31 days', 100)")
+    estimated = [row["spent"] for row in engine.rows(SPENT, tenant.project)]
+    for _ in range(2):
+        engine.do(meter, call, owed, "ok", 600, 250, 40)
+
+    assert estimated == [0, 500, 500]
+    assert [row["spent"] for row in engine.rows(SPENT, tenant.project)] == [40, 850, 850]
+    assert told(engine) == [
+        ("budget.warning", "project.tokensPerMonth", 850),
+        ("budget.warning", "team.tokensPerMonth", 850),
+    ]
+
+
+async def test_a_call_that_ends_while_its_hour_is_summed_up_is_counted_as_it_ended(
+    engine: Engine, tenant: Tenant, clock: Clock, dsn: str
+) -> None:
+    budgets(engine, tenant.project, tokensPerMonth=1000)
+    owed, call = job(engine, tenant), uuid4()
+    meter = "select outbox.meter_call(%s, %s, 'claude', 'm', %s, %s, 0, false, null, 7, 0)"
+    engine.do(meter, call, owed, "lost", 500)
+    clock.forward(timedelta(hours=1))
+    ending = Engine(dsn)
+    with psycopg.connect(dsn) as closing:
+        closing.execute("select outbox.close_usage()")
+        ended = asyncio.create_task(asyncio.to_thread(ending.do, meter, call, owed, "ok", 600))
+        await until(lambda: bool(engine.rows("select from pg_locks where not granted")))
+    await ended
+    ending.close()
+
+    assert [row["spent"] for row in engine.rows(SPENT, tenant.project)] == [600]
 
 
 def test_crossing_80_and_100_per_cent_is_told_once_a_period(
