@@ -161,12 +161,18 @@ def _hit(found: dict[str, Any], query: str) -> Hit:
 
 
 def _fitted(contents: list[str], room: int) -> tuple[str, bool]:
-    """As many as fit, joined by a blank line; of the one that does not, as many whole lines as do."""
+    """As many as fit, joined by a blank line; of the one that does not, as many whole lines as do.
+
+    Where that would be nothing at all, the first is cut within a line: hits are never an empty text.
+    """
     kept: list[str] = []
     for content in contents:
         room -= len(content.encode()) + (2 if kept else 0)
         if room < 0:
-            head = _head(content, room + len(content.encode()))
+            room += len(content.encode())
+            head = _head(content, room)
+            if not kept and not head:
+                head = content.lstrip().encode()[:room].decode(errors="ignore").rstrip()
             return "\n\n".join([*kept, head] if head else kept), True
         kept.append(content)
     return "\n\n".join(kept), False

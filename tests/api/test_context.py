@@ -98,6 +98,18 @@ async def test_the_budget_takes_whole_entries_and_cuts_the_last_at_a_line(db: Da
     assert whole["context"][len(found["context"])] == "\n"
 
 
+@pytest.mark.parametrize("lead", ["", "\n", "\n" * 500])
+async def test_a_first_line_longer_than_the_budget_is_cut_within_it(
+    db: Database, conn: Conn, lead: str
+) -> None:
+    tenant = await seed.tenant(conn)
+    async with serving(db, tenant.key) as served:
+        await remember(served.http, lead + "x" + "ä" * 1000 + "\nmore", title="it")
+        found = await context(served.http, tokenBudget=100)
+    assert found["context"] == "x" + "ä" * 199
+    assert (1, 100, True) == (len(found["observations"]), found["tokensEstimated"], found["truncated"])
+
+
 @pytest.mark.parametrize(
     "body", [{"limit": 51}, {"tokenBudget": 99}, {"tokenBudget": 200_001}, {"query": "x" * 4001}]
 )
