@@ -67,8 +67,7 @@ class JobEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ordering_key: str | None
     run_at_epoch: Epoch
     outcome: Outcome | Generated | None
-    """Of a job of generation that was completed: what came of it."""
-    """Of the last execution."""
+    """How it ended, of generation that was completed what came of it; null till then."""
     event_count: int
     held_reason: str | None
     retried_count: int

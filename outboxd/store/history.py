@@ -34,8 +34,9 @@ select j.id, j.team_id, j.project_id, j.event_id, q.name as queue, q.handler, j.
   coalesce(j.deadline, outbox.uuid7_time(j.id) + outbox.hold()) as deadline,
   coalesce(w.held, k.held, case when p.state = 'queued' and q.closed_until > outbox.clock()
     then q.closed_reason end) as held,
-  a.at as told_at, l.claimed_at, d.failed_at, e.outcome, f.class as class_, f.error, f.status,
-  f.attempt as failed_attempt, f.retry_at, f.at as erred_at,
+  a.at as told_at, l.claimed_at, d.failed_at,
+  case when p.state in ('completed', 'failed', 'cancelled') then e.outcome end as outcome,
+  f.class as class_, f.error, f.status, f.attempt as failed_attempt, f.retry_at, f.at as erred_at,
   coalesce(j.request_id, v.request_id) as request_id,
   coalesce(j.session_id, v.session_id) as session_id,
   coalesce((select nullif(count(*), 0) from outbox.members m where m.job_id = j.id),

@@ -39,7 +39,8 @@ async def job_in(state: str, served: Served, conn: Conn) -> str:
             await conn.execute("select lease_id as l from outbox.claim(%s, 1)", [worker["w"]])
         ).fetchone()
         assert lease
-        outcome = {"completed": '"completed"', "failed": '"failed","final":true,"class":"x","error":"no"'}
+        failed = '"failed","class":"x","error":"no"'
+        outcome = {"completed": '"completed"', "failed": f'{failed},"final":true', "backoff": failed}
         if state in outcome:
             result = f'[{{"lease":"{lease["l"]}","job":"{job}","ms":1,"outcome":{outcome[state]}}}]'
             await conn.execute("select outbox.settle(%s, %s)", [worker["w"], result])
@@ -69,6 +70,29 @@ async def test_what_a_verb_does_in_each_state(
         assert ("queued" if verb == "retry" else "cancelled") == after["status"]
     else:
         assert state == after["status"]
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [("queued", None), ("processing", None), ("backoff", None)]
+    + [(ended, ended) for ended in ("completed", "failed", "cancelled")],
+)
+async def test_only_what_has_ended_has_an_outcome(
+    state: str, outcome: str | None, db: Database, conn: Conn
+) -> None:
+    tenant = await seed.tenant(conn)
+    await seed.route(conn, "*", "q", handler="h")
+    async with serving(db, tenant.key) as served:
+        job = await job_in(state, served, conn)
+        shown = (await served.http.get(f"/v1/jobs/{job}")).json()["generationJob"]
+        tried = (await served.http.get(f"/v1/jobs/{job}/attempts")).json()["attempts"]
+        again = (await served.http.post(f"/v1/jobs/{job}/retry")).json()
+
+    assert outcome == shown["outcome"]
+    if state == "backoff":
+        assert ("queued", ["failed"]) == (shown["status"], [each["outcome"] for each in tried])
+    if state in ("backoff", "failed"):
+        assert ("queued", None) == (again["generationJob"]["status"], again["generationJob"]["outcome"])
 
 
 @pytest.mark.proves("T2")
