@@ -17,9 +17,9 @@ declare
   v_most int := case when p_filter ?| '{resourceType,actorId,apiKeyId,requestId}' then null else p_limit end;
   -- What the ledger has to say of a job for such an action; null: nothing.
   v_outcomes text[] := case coalesce(split_part(v_action, '.', 2), '*')
-    when 'failed' then '{failed,timed_out}' when 'retry_scheduled' then '{failed,timed_out}' when 'stalled' then '{lost}'
+    when 'completed' then '{completed}' when 'failed' then '{failed,timed_out,snoozed,released}' when 'retry_scheduled' then '{failed,timed_out}' when 'stalled' then '{lost}'
     when 'queued' then null when 'processing' then null when 'created' then null when '*' then null
-    else '{' || split_part(v_action, '.', 2) || '}' end::text[];
+    else '{}' end::text[];
 begin
   return query
   select a.id, a.at, a.action, a.resource_type, a.resource_id, a.team_id, a.project_id, a.actor, a.key_id, a.request_id,

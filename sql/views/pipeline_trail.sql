@@ -1,6 +1,8 @@
 -- What did the pipeline do? The part of `audit_trail` that follows from rows which are there anyway
 --
--- Events, jobs, the ledger, leases and observations. Ask by event_id or by job_id.
+-- Events, jobs, the ledger, leases and observations. Ask by event_id or by job_id. Of the ledger only what a run came to:
+-- what people did to a job (retried, cancelled, snoozed, purged) stands in the audit log, by whoever did it.
+-- One that was put off beyond its deadline has failed.
 
 create or replace view outbox.pipeline_trail as
 select e.received_at as at, 'event.received' as action, 'agent_event' as resource_type, e.id::text as resource_id,
@@ -37,13 +39,15 @@ cross join lateral (
   union all
   select a.at, case
       when a.outcome in ('failed', 'timed_out') and a.retry_at is not null then 'retry_scheduled'
-      when a.outcome = 'timed_out' then 'failed' when a.outcome = 'lost' then 'stalled' else a.outcome end,
+      when a.outcome = 'completed' then 'completed' when a.outcome = 'lost' then 'stalled' else 'failed' end,
     false, a.actor, a.key_id, jsonb_strip_nulls(jsonb_build_object('attempt', a.attempt, 'series', a.series,
       'outcome', a.outcome, 'classification', a.class, 'status', a.status, 'retryAt', a.retry_at,
       'retryInMs', round(extract(epoch from a.retry_at - a.at) * 1000)))
       || case when q.handler in ('observe', 'summarize') and jsonb_typeof(a.output) = 'object'
         then jsonb_strip_nulls(a.output) else '{}' end
-  from outbox.attempts a where a.job_id = j.id
+  from outbox.attempts a
+  where a.job_id = j.id and (a.outcome in ('completed', 'failed', 'timed_out', 'lost')
+    or (a.outcome in ('snoozed', 'released') and a.retry_at is null))
   union all
   select l.claimed_at, 'processing', false, null, null, jsonb_build_object('workerId', l.worker_id)
   from outbox.leases l where j.id = any (l.job_ids)

@@ -367,19 +367,54 @@ async def test_audit_trail_is_one_chain_per_job(engine: Engine) -> None:
     await engine.call("retry", job)
     await engine.settle(worker, await engine.claim_one(worker))
     rows = await engine.rows("select * from outbox.audit_trail where event_id = %s order by at", event)
-    assert [
-        "event.received",
-        "job.queued",
-        "job.processing",
-        "job.retry_scheduled",
-        "job.processing",
-        "job.failed",
-    ] == [row["action"] for row in rows[:6]]
-    assert {"job.retried", "job.processing", "job.completed"} == {row["action"] for row in rows[6:]}
+    assert ["event.received", "job.queued"] == [row["action"] for row in rows[:2]]
+    assert ["job.completed", "job.failed", *["job.processing"] * 3, "job.retry_scheduled"] == sorted(
+        row["action"] for row in rows[2:]
+    )
     told = await engine.rows(
         "select action, actor from outbox.audit_trail where job_id = %s order by at", job
     )
     assert "job.retried_by_operator" in [row["action"] for row in told]
+
+
+@pytest.mark.parametrize("queue", ["work", "observe"])
+async def test_what_is_done_to_a_job_is_said_once_and_by_its_name(engine: Engine, queue: str) -> None:
+    handler = "observe" if queue == "observe" else "pull:work"
+    job = await engine.enqueue(queue, handler=handler)
+    worker = await engine.value(
+        "select worker_id from outbox.enlist('w', %s, null, '{\"slots\": 9}')", [handler]
+    )
+    await engine.settle(worker, await engine.claim_one(worker), "snoozed", retryInMs=0)
+    await engine.rows("select outbox.stage()")
+    claimed = await engine.claim_one(worker)
+    await engine.rows("select outbox.release(%s, %s)", worker, claimed["lease_id"])
+    await engine.fail(worker, await engine.claim_one(worker))
+    await engine.call("retry", job)
+    await engine.call("cancel", job)
+    ledger = await engine.ledger(job)
+    assert ["snoozed", "released", "failed", "retried", "cancelled"] == ledger
+    prefix = "generation_job" if queue == "observe" else "job"
+    named = ["queued", "processing", "processing", "processing", "failed"]
+    done = ["retried_by_operator", "cancelled_by_operator"]
+    caller = "row(null, null, true, null, 'cli:ann', null)::outbox.caller"
+    for rows in (
+        await engine.rows("select action from outbox.audit_trail where job_id = %s", job),
+        await engine.rows(
+            f"select action from outbox.audit_page({caller}, %s::jsonb, null, 99)", f'{{"jobId": "{job}"}}'
+        ),
+        await engine.rows(f"select action from outbox.audit_page({caller}, '{{}}', null, 99)"),
+    ):
+        told = [row["action"] for row in rows if row["action"].startswith(f"{prefix}.")]
+        assert sorted(f"{prefix}.{verb}" for verb in named + done) == sorted(told)
+
+
+async def test_a_job_put_off_beyond_its_deadline_has_failed(engine: Engine, clock: Clock) -> None:
+    job = await engine.enqueue(deadline=(clock.now + MINUTE).isoformat())
+    worker = await engine.worker()
+    await engine.settle(worker, await engine.claim_one(worker), "snoozed", retryInMs=600_000)
+    assert ["failed"] == await engine.states(job)
+    (row,) = await view(engine, "audit_trail", f"job_id = '{job}' and action like '%failed'")
+    assert ("job.failed", "snoozed") == (row["action"], row["details"]["classification"])
 
 
 async def test_audit_trail_follows_a_request(engine: Engine) -> None:
