@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -65,21 +65,30 @@ $$;
 
 @contextmanager
 def private(
-    settings: dict[str, str], *, on_disk: bool = False, programs: Path | None = None
+    settings: dict[str, str],
+    *,
+    on_disk: bool = False,
+    programs: Path | None = None,
+    fill: Callable[[Path], None] | None = None,
 ) -> Iterator[Embedded]:
-    """A cluster of our own that is gone afterwards; one that a killed run left is removed."""
+    """A cluster of our own that is gone afterwards; one that a killed run left is removed.
+
+    `fill` gets the data directory before the server starts, and may put a cluster there.
+    """
     folder = folder_for_clusters(on_disk=on_disk)
     for stale in folder.glob("outboxd-test-*"):
         if not Path(f"/proc/{stale.name.split('-')[2]}").exists():
             shutil.rmtree(stale, ignore_errors=True)
     data = folder / f"outboxd-test-{os.getpid()}-{next(_NUMBERS)}"
     server = Embedded(data, settings=settings, programs=programs)
-    server.start()
     try:
+        if fill is not None:
+            fill(data)
+        server.start()
         yield server
     finally:
         server.stop()
-        shutil.rmtree(data)
+        shutil.rmtree(data, ignore_errors=True)
 
 
 def executor(dsn: str) -> NoopExecutor:
