@@ -31,7 +31,6 @@ MEASURES: tuple[Measure, ...] = (
     *observing.MEASURES,
     *finding.MEASURES,
     *following.MEASURES,
-    *following.MEASURES,
     *delivering.MEASURES,
 )
 

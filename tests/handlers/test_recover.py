@@ -329,6 +329,5 @@ async def _in_hand(ground: Ground, job: UUID) -> bool:
 
 
 async def _settled(ground: Ground, n: int) -> bool:
-    return n == await ground.post.crew.value(
-        "select count(*) from outbox.attempts where outcome = 'completed'"
-    )
+    found = await ground.post.crew.value("select count(*) from outbox.attempts where outcome = 'completed'")
+    return bool(n == found)
