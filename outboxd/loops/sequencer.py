@@ -66,11 +66,15 @@ class Sequencer:
             group.create_task(self._places(), name="sequencer: placing")
 
     async def once(self, woken: set[str]) -> int:
-        """Numbers everything that waits in the projects named (*: in all); how many events that were."""
+        """Numbers everything that waits in the projects named (*: in all); how many events that were.
+
+        Projects that wake us meanwhile join the round: one that floods would hide them till it ends.
+        """
         self._round.add(await self._named(woken))
         numbered = 0
         while self._round:
             numbered += await self._number(self._round.take(streams.MOST_PROJECTS))
+            self._round.add(await self._named(self._wakes.sequencer.take()))
         return numbered
 
     async def place_once(self, woken: set[str]) -> None:
