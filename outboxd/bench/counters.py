@@ -1,5 +1,6 @@
 """What the server counted around a window: WAL, transactions, dead rows; and notifications heard in it."""
 
+import time
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +12,11 @@ _COUNT = """
     (select xact_commit from pg_stat_database where datname = current_database()) as transactions,
     (select coalesce(sum(n_tup_del + n_tup_upd), 0) from pg_stat_user_tables) as dead
 """
+_THERE = """
+  select exists (select from pg_stat_activity where datname = current_database()
+    and backend_type = 'client backend' and backend_start > %s)
+"""
+_LEAVING = 2.0
 _PAGE = 8192
 _CHANNELS = ("outbox_wake", "outbox_pending")
 
@@ -28,6 +34,7 @@ class Window:
         self.wal = self.full_page_bytes = self.transactions = self.dead = 0
 
     def __enter__(self) -> Self:
+        self._opened = self._conn.execute("select clock_timestamp()").fetchone()
         self._before = self._read()
         return self
 
@@ -35,9 +42,16 @@ class Window:
         self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None
     ) -> None:
         with self._conn:
+            self._let_leave()
             after = self._read()
         wal, pages, self.transactions, self.dead = (b - a for a, b in zip(self._before, after, strict=True))
         self.wal, self.full_page_bytes = wal, pages * _PAGE
+
+    def _let_leave(self) -> None:
+        """A backend ends, and tells what it counted, some time after its client has closed."""
+        until = time.monotonic() + _LEAVING
+        while time.monotonic() < until and self._conn.execute(_THERE, self._opened).fetchone() == (True,):
+            time.sleep(0.02)
 
     def _read(self) -> tuple[int, ...]:
         self._conn.execute("select pg_stat_clear_snapshot()")

@@ -99,7 +99,7 @@ def test_a_served_process_is_healthy_and_takes_events(
 
     file = tmp_path / "order.json"
     file.write_text('{"order": 8}')
-    served("events", "publish", "order.paid", "--data", f"@{file}", "--ordering-key", "a", "--wait")
+    served("events", "publish", "order.paid", "--data", f"@{file}", "--ordering-key", "a")
 
     lines = [json.dumps({"order": n}) for n in range(9, 510)]
     lines.append(json.dumps({"eventType": "order.sent", "payload": {"order": 1}}))
