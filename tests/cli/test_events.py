@@ -116,6 +116,11 @@ def test_a_served_process_is_healthy_and_takes_events(
     assert [many[-1]["id"]] == [event["id"] for event in listed]
     assert 50 == len(served("events", "--since", "1h", "--json").json()["events"])
 
+    off = 'update outbox.projects set settings = \'{"generation": {"policy": "off"}}\' returning true'
+    assert yard.value(off)
+    waited = served("events", "publish", "order.done", "--data", "{}", "--wait", "--json").json()
+    assert waited["generationJob"] is None
+
 
 def test_an_event_is_shown_with_its_jobs_and_without_its_payload(cli: Run, yard: Yard) -> None:
     cli("routes", "add", "order.*", "work", "--project", "shop")
