@@ -265,9 +265,10 @@ async def test_streams_are_bounded_for_a_key_and_for_the_process(
 
 
 async def test_a_stream_ends_when_the_process_drains(db: Database, acme: seed.Tenant) -> None:
+    """Within the 5 s over which the ends of streams are spread."""
     async with listening(db) as at, httpx.AsyncClient() as client:
         headers = {**STREAM, "authorization": f"Bearer {acme.key}"}
-        async with client.stream("GET", at.url + PATH, headers=headers) as stream, asyncio.timeout(5):
+        async with client.stream("GET", at.url + PATH, headers=headers) as stream, asyncio.timeout(8):
             at.served.ready.draining = True
             at.server.should_exit = True
             assert b"".join([each async for each in stream.aiter_bytes()]) == b":\n"

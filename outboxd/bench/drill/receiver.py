@@ -26,10 +26,13 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                status = receiver.receive(
-                    dict(self.headers), self.rfile.read(int(self.headers["content-length"]))
-                )
-                self.send_response(status)
+                size = int(self.headers["content-length"])
+                body = self.rfile.read(size)
+                if len(body) < size:
+                    # Whoever called was killed in the middle of it: nothing was received.
+                    self.close_connection = True
+                    return
+                self.send_response(receiver.receive(dict(self.headers), body))
                 self.send_header("content-length", "0")
                 self.end_headers()
 
