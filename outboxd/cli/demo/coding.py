@@ -6,8 +6,8 @@ QUESTION = "why does the kettle whistle twice"
 FOUND = "kettle/whistle.py"
 PRIVATE = "the deploy password is tea-at-five"
 
-_WHISTLE = "/work/kettle/whistle.py"
-_TESTS = "/work/tests/test_whistle.py"
+_WHISTLE = "/home/ann/kettle/whistle.py"
+_TESTS = "/home/ann/tests/test_whistle.py"
 _BEFORE = "def on_boil(self):\n    self.whistle()\n    self.whistle()"
 _AFTER = "def on_boil(self):\n    if not self.whistling:\n        self.whistle()"
 
@@ -17,7 +17,7 @@ DEEDS: tuple[tuple[str, dict[str, Any]], ...] = (
         "tool_use",
         {
             "tool_name": "Grep",
-            "tool_input": {"pattern": "whistle\\(", "path": "/work/kettle"},
+            "tool_input": {"pattern": "whistle\\(", "path": "/home/ann/kettle"},
             "tool_response": {"filenames": [_WHISTLE], "numFiles": 1},
         },
     ),
