@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,10 +16,12 @@ import psycopg
 import pytest
 
 from outboxd.bench.drill import judge as judging
+from outboxd.bench.drill import ledger
 from outboxd.bench.drill import world as worlds
 from outboxd.bench.drill.crew import Member
 from outboxd.bench.drill.ledger import Ledger
 from outboxd.bench.drill.producers import Sql
+from outboxd.bench.drill.receiver import Receiver
 from outboxd.bench.drill.run import _folder
 from outboxd.bench.drill.world import World
 
@@ -163,6 +166,22 @@ def test_what_still_waits_is_counted(copied: World) -> None:
     with copied.connect() as conn:
         conn.execute("select outbox.publish('drill.order', '{}', p_project => %s)", [copied.project])
     assert judging.waiting(copied) == 3  # its number, and two jobs
+
+
+def test_a_call_that_was_cut_in_its_middle_was_not_received(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path, seed=1)
+    receiver.secret, receiver.failing = "whsec_AAAA", 0
+    head = b"POST /hook HTTP/1.1\r\nwebhook-id: e\r\nwebhook-timestamp: 1\r\nwebhook-signature: v1,x\r\n"
+    port = int(receiver.url.split(":")[2].split("/")[0])
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as killed:
+            killed.sendall(head + b"content-length: 10\r\n\r\nhalf")
+            killed.shutdown(socket.SHUT_WR)
+            assert b"" == killed.recv(100)
+    finally:
+        receiver.close()
+
+    assert [] == list(ledger.read(tmp_path, "received.jsonl"))
 
 
 @pytest.mark.drill
