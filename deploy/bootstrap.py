@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import List, Mapping, NamedTuple, Optional, Tuple
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
@@ -30,10 +30,16 @@ WHO = (
     "print('%d %d %d %s' % (v[0], v[1], v[2], getattr(sys, '_base_executable', None) or sys.executable))"
 )
 COMPILE = (
-    "pip compile --quiet --universal --python-version 3.11 --extra embedded --extra fast --group dev "
-    "--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links "
-    "--output-file requirements.lock pyproject.toml"
+    "pip compile --quiet --universal --python-version 3.11 "
+    "--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links"
 )
+LOCK, TOOLS = "requirements.lock", "deploy/tools.lock"
+LOCKS = (
+    (LOCK, "--extra embedded --extra fast --extra otel --group dev pyproject.toml"),
+    # A browser's driver and builders are large: only what runs tests waits for them.
+    (TOOLS, "--constraint requirements.lock --group tools"),
+)
+TESTED = (LOCK, TOOLS)
 
 
 class Trouble(Exception):  # noqa: N818  the sentence is for a person, not for a caller
@@ -56,10 +62,10 @@ def main(argv: List[str], environ: Mapping[str, str]) -> int:
         if verb == "lock":
             lock(ROOT, environ)
         elif verb == "install":
-            install(ROOT, environ)
+            install(ROOT, environ, TESTED)
         else:
             words = command(verb, rest, tty=sys.stdout.isatty())
-            return become(install(ROOT, environ), words, environ)
+            return become(install(ROOT, environ, (LOCK,) if verb == "demo" else TESTED), words, environ)
     except Trouble as trouble:
         sys.stderr.write(f"error: {trouble}\n")
         return trouble.status
@@ -78,23 +84,25 @@ def command(verb: str, rest: List[str], tty: bool) -> List[str]:
     raise Trouble(USAGE)
 
 
-def install(root: Path, environ: Mapping[str, str]) -> Path:
+def install(root: Path, environ: Mapping[str, str], locks: Sequence[str] = (LOCK,)) -> Path:
     """Make `.venv` complete and return its Python; does nothing when the stamp says that it is."""
     venv = root / ".venv"
     inside = python_of(venv)
     present = probe(str(inside))
     wanted = choose(environ, present)
     stamp = venv / "outboxd.stamp"
-    mark = fingerprint(root, wanted)
-    if present == wanted and stamp.is_file() and stamp.read_text() == mark:
+    stamped = stamp.read_text().split() if stamp.is_file() and present == wanted else []
+    marks = [fingerprint(root, wanted, lock) for lock in locks]
+    if set(marks) <= set(stamped):
         return inside
     if present != wanted:
         make_venv(wanted, venv, environ)
     say("installing the locked requirements into .venv")
     pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-    run([*pip, "--require-hashes", "-r", str(root / "requirements.lock")], environ)
+    files = [word for lock in locks for word in ("-r", str(root / lock))]
+    run([*pip, "--require-hashes", *files], environ)
     run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(root)], environ)
-    stamp.write_text(mark)
+    stamp.write_text("\n".join(marks))
     return inside
 
 
@@ -128,10 +136,10 @@ def probe(path: Optional[str]) -> Optional[Python]:
         return None
 
 
-def fingerprint(root: Path, python: Python) -> str:
+def fingerprint(root: Path, python: Python, lock: str) -> str:
     """Changes with the lock, with the interpreter, and when the checkout moves (scripts hold its path)."""
-    digest = hashlib.sha256((root / "requirements.lock").read_bytes())
-    digest.update(repr((python.path, python.version, str(root.resolve()))).encode())
+    digest = hashlib.sha256((root / lock).read_bytes())
+    digest.update(repr((lock, python.path, python.version, str(root.resolve()))).encode())
     return digest.hexdigest()
 
 
@@ -150,7 +158,9 @@ def lock(root: Path, environ: Mapping[str, str]) -> None:
         make_venv(choose(environ, probe(str(python_of(root / ".venv")))), Path(work), environ)
         inside = python_of(Path(work))
         run([str(inside), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "uv"], environ)
-        run([str(inside.parent / "uv"), *COMPILE.split()], environ, root)
+        for output, asked in LOCKS:
+            words = [*COMPILE.split(), *asked.split(), "--output-file", output]
+            run([str(inside.parent / "uv"), *words], environ, root)
 
 
 def become(python: Path, words: List[str], environ: Mapping[str, str]) -> int:

@@ -245,16 +245,17 @@ def test_make_alone_prints_every_target() -> None:
 # The lock
 
 
-def locked() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+def locked(lock: str) -> dict[str, str]:
+    lines = (ROOT / lock).read_text().splitlines()
     entries = [line.split(" ")[0] for line in lines if not line.startswith(" ")]
     return dict(entry.split("==") for entry in entries)
 
 
-def test_the_lock_is_names_versions_and_hashes_and_nothing_else() -> None:
+@pytest.mark.parametrize("lock", bootstrap.TESTED)
+def test_a_lock_is_names_versions_and_hashes_and_nothing_else(lock: str) -> None:
     entry = re.compile(r"[a-z0-9][a-z0-9._-]*==[0-9][\w.]*( ; [\w .'<>=!()-]+)? \\")
     digest = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
+    for line in (ROOT / lock).read_text().splitlines():
         assert entry.fullmatch(line) or digest.fullmatch(line), line
 
 
@@ -274,9 +275,31 @@ def test_the_lock_has_what_the_project_asks_for() -> None:
         *project["project"]["dependencies"],
         *extras["fast"],
         *extras["embedded"],
+        *extras["otel"],
         *grouped(project["dependency-groups"], "dev"),
         *project["build-system"]["requires"],
     ]
-    have = locked()
+    have = locked(bootstrap.LOCK)
     for requirement in map(Requirement, asked):
         assert requirement.specifier.contains(have[requirement.name]), requirement
+    tools = locked(bootstrap.TOOLS)
+    for requirement in map(Requirement, grouped(project["dependency-groups"], "tools")):
+        assert requirement.specifier.contains(tools[requirement.name]), requirement
+    # What stands in both is one version: both are installed into one environment.
+    assert {name: tools[name] for name in tools.keys() & have.keys()} == {
+        name: have[name] for name in tools.keys() & have.keys()
+    }
+
+
+def test_only_tests_wait_for_the_tools(tmp_path: Path, steps: list[str]) -> None:
+    copy = checkout(tmp_path)
+    (copy / bootstrap.TOOLS).write_text("")
+    environ = {"PYTHON": sys.executable, "PATH": os.environ["PATH"]}
+    bootstrap.install(copy, environ, (bootstrap.LOCK,))
+    assert not any(bootstrap.TOOLS in step for step in steps)
+    bootstrap.install(copy, environ, bootstrap.TESTED)
+    assert sum(bootstrap.TOOLS in step for step in steps) == 1
+    steps.clear()
+    bootstrap.install(copy, environ, (bootstrap.LOCK,))
+    bootstrap.install(copy, environ, bootstrap.TESTED)
+    assert steps == []
