@@ -3,7 +3,7 @@
 BOOT := python3 deploy/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast nightly release proofs lint types check schema lock bench drill agents streams clean
+.PHONY: help demo test fast nightly release proofs lint types check schema reference lock bench drill agents streams clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -37,7 +37,10 @@ check: lint types test ## lint, types, test
 schema: ## write sql/schema.sql anew
 	@$(BOOT) run python -m tests.schema
 
-lock: ## write requirements.lock anew
+reference: ## write deploy/REFERENCE.md anew
+	@$(BOOT) run python -m tests.reference
+
+lock: ## write requirements.lock and deploy/tools.lock anew
 	@$(BOOT) lock
 
 bench: ## the benchmark, in a private cluster
