@@ -90,8 +90,8 @@ def _flag(action: argparse.Action) -> str:
 
 def _settings() -> Iterator[str]:
     yield "## Settings\n"
-    yield "Read once, from the environment and `--env-file`; an unknown `OUTBOXD_…` name ends the boot, and so"
-    yield "does each wrong value, all at once. `s`: a secret, which `NAME_FILE` reads from a file.\n"
+    yield "Read once, from the environment and `--env-file`; an unknown `OUTBOXD_…` name ends the boot, and"
+    yield "so does each wrong value, all at once. `s`: a secret, which `NAME_FILE` reads from a file.\n"
     yield show.markdown()
 
 
@@ -115,8 +115,8 @@ def _scope(operation: Operation) -> str:
 
 def _metrics() -> Iterator[str]:
     yield "## Metrics\n"
-    yield "`/metrics`, Prometheus text. † is about the shared database: every process reports the same, so take"
-    yield "`max`.\n"
+    yield "`/metrics`, Prometheus text. † is about the shared database: every process reports the same, so"
+    yield "take `max`.\n"
     yield "| metric | kind | labels | says |\n|---|---|---|---|"
     shared = {metric._name for metric in telemetry.SHARED}
     for metric in _defined():
