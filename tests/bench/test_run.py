@@ -51,6 +51,7 @@ async def test_a_small_run_measures_and_leaves_nothing_behind(durable: str) -> N
     assert left(durable) == []
 
 
+@pytest.mark.nightly
 async def test_what_agents_do_is_observed_and_found_in_a_small_run(durable: str) -> None:
     size = msgspec.structs.replace(TINY, observed=100, memories=500, asked=5)
     asked = Asked(
@@ -66,6 +67,7 @@ async def test_what_agents_do_is_observed_and_found_in_a_small_run(durable: str)
     assert 0 < found["context newest p50"]
 
 
+@pytest.mark.nightly
 async def test_what_is_delivered_and_recovered_is_measured_in_a_small_run(durable: str) -> None:
     size = msgspec.structs.replace(TINY, delivered=100)
     asked = Asked(

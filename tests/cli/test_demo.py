@@ -58,7 +58,7 @@ def test_every_step_of_the_demo_holds(environ: dict[str, str]) -> None:
     assert f"All {len(STEPS) + 1} steps held" in done.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
 def test_an_interrupted_demo_leaves_nothing_behind(environ: dict[str, str], how: signal.Signals) -> None:
     with subprocess.Popen([*COMMAND, "--exit"], env=environ, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
@@ -70,6 +70,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(environ: dict[str, str], how:
     assert 130 == running.returncode
 
 
+@pytest.mark.nightly
 def test_on_a_terminal_it_stays_up_until_ctrl_c(environ: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
     narrow = {**environ, "COLUMNS": "80"}

@@ -154,12 +154,16 @@ async def explored(db: Database, conn: Conn, who: str, examples: int, *, seeded:
 
 
 WHO = pytest.mark.parametrize("who", ["whole", "key", "reads"])
+# Most of the doors are open to a team's key; others meet them for what they are refused.
+EXAMPLES = {"whole": 1, "key": 4, "reads": 1}
 
 
 @WHO
 @proves("I4")
 async def test_every_route_keeps_its_contract(who: str, db: Database, conn: Conn) -> None:
-    explorer = await explored(db, conn, who, examples=int(os.environ.get("EXAMPLES", "4")), seeded=True)
+    explorer = await explored(
+        db, conn, who, examples=int(os.environ.get("EXAMPLES", EXAMPLES[who])), seeded=True
+    )
 
     assert explorer.asked > 2 * len(ROUTES)
     assert {200, 404} <= explorer.answered

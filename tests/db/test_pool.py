@@ -169,7 +169,7 @@ async def test_the_pool_comes_back_when_the_server_does(crash_server: CrashServe
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 async def test_a_long_outage_does_not_make_the_pool_sleepy(crash_server: CrashServer) -> None:
     """With growing pauses the next attempt after 8 s would be 7 s away."""
     async with Database.open(crash_server.dsn, pool_timeout=timedelta(milliseconds=500)) as db:
