@@ -13,6 +13,7 @@ import msgspec
 from outboxd.config import checks
 from outboxd.config.checks import DAEMONS, SELF_SUFFICIENT, Machine
 from outboxd.config.settings import SETTINGS, Config, Setting
+from outboxd.config.supervisor import supervisor
 from outboxd.errors import ConfigError
 
 __all__ = ["Config", "Machine", "machine_here", "read", "read_env_file"]
@@ -43,7 +44,11 @@ def read(environ: Mapping[str, str], *, command: str, machine: Machine | None = 
     ]
     if found:
         raise ConfigError(found)
-    return msgspec.structs.replace(config, warnings=(*_told(links), *checks.warnings(config, command)))
+    return msgspec.structs.replace(
+        config,
+        warnings=(*_told(links), *checks.warnings(config, command)),
+        supervisor=supervisor(environ),
+    )
 
 
 def machine_here(environ: Mapping[str, str], top: Path = Path("/")) -> Machine:

@@ -10,6 +10,7 @@ from outboxd.config import kinds
 from outboxd.config.kinds import Address, Kind, Network, SealKey, Secret
 from outboxd.config.memory_settings import MemorySettings
 from outboxd.config.says import Says, hidden, in_days
+from outboxd.config.supervisor import Supervisor
 
 Role = Literal["api", "work"]
 
@@ -78,7 +79,14 @@ class Config(MemorySettings, frozen=True, kw_only=True):
     host: Annotated[
         str, Says(kinds.text("a host or address to listen on", r"[\w.:-]+"), "where the API listens")
     ] = "127.0.0.1"
-    port: Annotated[int, Says(kinds.number(0, 65535), "port of the API; 0 takes a free one")] = 8377
+    port: Annotated[
+        int,
+        Says(
+            kinds.number(0, 65535),
+            "port of the API; 0 takes a free one; where this is not set the variable PORT counts",
+            elsewhere="PORT",
+        ),
+    ] = 8377
     public_url: Annotated[
         str | None,
         Says(kinds.origin(), "base of links in replies, webhooks and cookies", "the request's"),
@@ -250,6 +258,7 @@ class Config(MemorySettings, frozen=True, kw_only=True):
     """Setting → where its value came from, where it is not the default."""
     warnings: tuple[str, ...] = ()
     """Said at boot and by `check`."""
+    supervisor: Supervisor | None = None
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@
     boot       what must be true before it is ready: schema, settings, partitions
     readiness  what it knows of itself
     web        the HTTP server, and the listener for metrics
+    supervised what systemd hears from it
     signals    SIGTERM drains, a second one hurries
     pace       which event loop, and how rarely the garbage collector looks
     private    `up`: a Postgres of its own, first keys, a data directory

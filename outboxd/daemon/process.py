@@ -21,6 +21,7 @@ from outboxd.daemon import boot, figures, parts, web
 from outboxd.daemon.parts import Parts
 from outboxd.daemon.readiness import Readiness
 from outboxd.daemon.signals import Ending, handled, tell_tasks
+from outboxd.daemon.supervised import Supervised
 from outboxd.errors import Error
 from outboxd.handlers import python
 from outboxd.loops.worker import Worker
@@ -51,6 +52,7 @@ class Process:
         self._app = parts.app(config) if self._works else None
         self._worker: Worker | None = None
         self._servers: list[Server] = []
+        self._supervised = Supervised(config.supervisor, config.roles, self._beating)
 
     async def run(self) -> int:
         """0: drained as asked; 1: a loop crashed, or work was abandoned. Raises InUse, SchemaError."""
@@ -86,7 +88,10 @@ class Process:
         ready = self._readiness(made)
         async with asyncio.TaskGroup() as group:
             fronts = [self._front(group, made, ready, kind, port) for kind, port in ports]
-            background = [self._started(group, "listener", made.listener.run())]
+            background = [
+                self._started(group, "listener", made.listener.run()),
+                self._started(group, "supervised", self._supervised.run(ready)),
+            ]
             if self._gone is not None:
                 background.append(self._started(group, "postgres", self._watch(self._gone)))
             booting = group.create_task(boot.boot(self._config, made.db, made.dsn), name="boot")
@@ -135,6 +140,7 @@ class Process:
     ) -> None:
         """Readiness off, still serving for a while; then no new requests; what was accepted is committed."""
         ready.stopping = True
+        self._supervised.stopping()
         if self._serves:
             await self._pause(self._config.drain_delay)
         ready.draining = True
@@ -178,6 +184,9 @@ class Process:
         if self._works:
             checks["worker"] = self._worker_check
         return Readiness(made.db, checks, provider=made.providers.default)
+
+    def _beating(self) -> bool:
+        return self._worker is None or self._worker.beating
 
     def _worker_check(self) -> str:
         age = None if self._worker is None else self._worker.beat_age

@@ -92,6 +92,11 @@ class Liveness:
         """Seconds since the last beat that was answered was sent."""
         return now() - self._heard_at
 
+    @property
+    def lives(self) -> bool:
+        """Whether its threads do what they should; one that ended by a fault of ours never comes back."""
+        return self._stop.is_set() or all(thread.is_alive() for thread in self._threads)
+
     def start(self) -> None:
         for thread in self._threads:
             thread.start()

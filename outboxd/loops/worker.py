@@ -93,6 +93,11 @@ class Worker:
         return None if self._alive is None else self._alive.age
 
     @property
+    def beating(self) -> bool:
+        """False when the threads that keep the leases of this shift have broken."""
+        return self._alive is None or self._alive.lives
+
+    @property
     def running(self) -> int:
         return self._means.slots.busy
 

@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from outboxd.telemetry.histograms import Histogram
-from outboxd.telemetry.labels import Bounded
+from outboxd.telemetry.labels import OTHER, Bounded
 from outboxd.telemetry.logs import configure_logging, flush_logs
 
 __all__ = [
@@ -30,7 +30,9 @@ __all__ = [
     "configure_logging",
     "flush_logs",
     "handler_label",
+    "held_label",
     "queue_label",
+    "reading",
     "render",
     "show",
 ]
@@ -73,6 +75,7 @@ LIMITS_NOT_ASKED_TOTAL = _counter(
 )
 AUDIT_LOST_TOTAL = _counter("audit_lost_total", "Reads and batches that are not in the audit trail.")
 AUTH_CACHE_TOTAL = _counter("auth_cache_total", "Look-ups of keys in memory.", "result")
+LOOP_DELAY_SECONDS = _seconds("loop_delay_seconds", "How late the event loop comes back to what is due.")
 
 # Taking events in ---------------------------------------------------------------------------------------
 
@@ -152,6 +155,7 @@ INTERACTIONS_OLDEST_PENDING_SECONDS = _gauge(
 DELIVERIES_TOTAL = _counter("deliveries_total", "Attempts to deliver by how they ended.", "class")
 DELIVERY_SECONDS = _seconds("delivery_seconds", "One attempt to deliver.", "class")
 ENDPOINTS = _gauge("endpoints", "Webhook targets by state.", "state")
+BREAKER_OPENED_TOTAL = _counter("breaker_opened_total", "Webhook targets that rest after failures in a row.")
 EGRESS_BLOCKED_TOTAL = _counter("egress_blocked_total", "Calls not made, since their target is denied.")
 
 # Providers ----------------------------------------------------------------------------------------------
@@ -175,6 +179,7 @@ CHORE_FAILURES_TOTAL = _counter("chore_failures_total", "Runs of a chore that fa
 # Database -----------------------------------------------------------------------------------------------
 
 DB_POOL_CONNECTIONS = _gauge("db_pool_connections", "Connections of the pool by state.", "state")
+DB_POOL_WAIT_SECONDS = _seconds("db_pool_wait_seconds", "Wait for a connection of the pool.")
 DB_ERRORS_TOTAL = _counter("db_errors_total", "Errors of Postgres by SQLSTATE class.", "class")
 DB_RETRIES_TOTAL = _counter("db_retries_total", "Statements repeated after an error.")
 DB_NETWORK_CUTS_TOTAL = _counter("db_network_cuts_total", "Connections cut because they were silent.")
@@ -183,8 +188,14 @@ TABLE_DEAD_ROWS = _gauge("table_dead_rows", "Dead rows waiting for vacuum.", "ta
 XMIN_AGE_SECONDS = _gauge("xmin_age_seconds", "Age of the oldest snapshot, which holds vacuum back.")
 SCHEMA_VERSION = _gauge("schema_version", "Number of the last migration.")
 
+# Cost ---------------------------------------------------------------------------------------------------
+
+WAL_BYTES_PER_JOB = _gauge("wal_bytes_per_job", "WAL of the whole server for each attempt, over a minute.")
+DEAD_ROWS_PER_JOB = _gauge("dead_rows_per_job", "Row versions made dead for each attempt, over a minute.")
+
 # Process ------------------------------------------------------------------------------------------------
 
+READY = _gauge("ready", "1 while /readyz says that requests may come, else 0.")
 BUILD_INFO = _gauge("build_info", "What runs here; always 1.", "version", "python", "schema")
 
 SHARED: frozenset[Gauge] = frozenset(
@@ -207,9 +218,17 @@ SHARED: frozenset[Gauge] = frozenset(
         NOTIFY_QUEUE_RATIO,
         TABLE_DEAD_ROWS,
         XMIN_AGE_SECONDS,
+        WAL_BYTES_PER_JOB,
+        DEAD_ROWS_PER_JOB,
     }
 )
 
+_HELD = frozenset(
+    {
+        "budget", "provider", "session_open", "session_active", "observing", "endpoint", "overloaded",
+        "recovering", "snoozed",
+    }
+)  # fmt: skip
 _QUEUES = Bounded(50)
 _HANDLERS = Bounded(50)
 
@@ -225,11 +244,21 @@ def handler_label(handler: str) -> str:
     return "pull" if handler.startswith("pull:") else _HANDLERS.label(handler)
 
 
+def held_label(reason: str) -> str:
+    """Handlers, and whoever snoozes a job, may give any reason."""
+    return reason if reason in _HELD else OTHER
+
+
 def show(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
     """Makes `values`, by their labels, all that the gauge says: what is gone is not shown for ever."""
     gauge.clear()
     for labels, value in values.items():
         (gauge.labels(*labels) if labels else gauge).set(value)
+
+
+def reading(gauge: Gauge) -> float:
+    """What a gauge without labels says now."""
+    return next(iter(gauge.collect())).samples[0].value
 
 
 def built(version: str, schema: int) -> None:

@@ -344,3 +344,9 @@ def test_the_mcp_command_alone_also_reads_the_settings_of_the_server_it_replaces
     )
     other = read("events", HOST, **theirs)
     assert (other.url, other.api_key, other.project_id) == (None, None, None)
+
+
+def test_the_port_that_a_platform_gives_counts_where_ours_is_not_set() -> None:
+    assert 5000 == read(PORT="5000").port
+    assert 8377 == read(PORT="5000", OUTBOXD_PORT="8377").port
+    assert ("OUTBOXD_PORT: got 'x'; wants a whole number 0..65,535",) == problems(PORT="x")
