@@ -66,6 +66,19 @@ def read(value: Any) -> list[Request]:
     return requests
 
 
+def cancelled(value: Any) -> Id | None:
+    """The request that this message takes back; None for every other message."""
+    match value:
+        case {
+            "jsonrpc": "2.0",
+            "method": "notifications/cancelled",
+            "params": {"requestId": str() | int() as id_},
+        }:
+            return id_
+        case _:
+            return None
+
+
 def result(request: Request, said: Any) -> Message:
     return {"jsonrpc": "2.0", "id": request.id, "result": said}
 

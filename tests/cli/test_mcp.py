@@ -244,6 +244,21 @@ def test_what_is_no_message_is_answered_in_the_protocols_words() -> None:
     ]  # fmt: skip
 
 
+async def test_a_request_that_is_taken_back_is_ended_and_not_answered() -> None:
+    hanging, answered = (
+        [call(id_, "search", query="never") for id_ in range(16)],
+        call(16, "search", query="q"),
+    )
+    told = {"jsonrpc": "2.0", "method": "notifications/cancelled"}
+    taken_back = [{**told, "params": {"requestId": id_}} for id_ in (99, *range(16))]
+    async with remote() as server:
+        server.judge = lambda asked: "hang" if asked.body["query"] == "never" else Says()
+        said = await asyncio.to_thread(
+            talked, environment(server.url), hanging, taken_back, unknown, answered
+        )
+    assert [each["id"] for each in said] == [16]
+
+
 async def test_it_ends_with_its_parent_and_says_nothing_else_on_stdout() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "outboxd", "mcp",

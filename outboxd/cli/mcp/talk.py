@@ -13,7 +13,7 @@ from outboxd.cli import server
 from outboxd.cli.mcp.tools import TOOLS, Desk
 from outboxd.client import Client
 from outboxd.mcp import messages
-from outboxd.mcp.messages import Malformed
+from outboxd.mcp.messages import Malformed, Request
 from outboxd.mcp.tools import Conversation
 
 if TYPE_CHECKING:
@@ -38,40 +38,52 @@ async def talk(config: "Config") -> int:
 
 
 class Talk:
-    """Requests are answered as they are done, up to 16 at once."""
+    """Requests are answered as they are done, up to 16 at once; one that was taken back is not answered."""
 
     def __init__(self, desk: Desk, say: Callable[[Any], None]) -> None:
         self._desk = desk
         self._say = say
         self._conversation = Conversation(TOOLS)
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self._running: dict[messages.Id, asyncio.Task[None]] = {}
+        """By the ids of their requests; at most as many as there is room for."""
 
     async def run(self, lines: AsyncIterator[bytes]) -> None:
         """Until there are no more lines and each was answered."""
         async with asyncio.TaskGroup() as group:
             async for line in lines:
-                await self._room.acquire()
-                group.create_task(self._done(line))
+                try:
+                    value = msgspec.json.decode(line)
+                    requests = messages.read(value)
+                except (msgspec.DecodeError, RecursionError):
+                    self._say(messages.error(None, messages.PARSE_ERROR, "this line is not JSON"))
+                except Malformed as wrong:
+                    self._say(messages.error(None, wrong.code, wrong.message))
+                else:
+                    self._take_back(messages.cancelled(value))
+                    if requests:
+                        await self._room.acquire()
+                        self._begin(group, requests, batch=isinstance(value, list))
 
-    async def _done(self, line: bytes) -> None:
-        try:
-            await self._answer(line)
-        finally:
-            self._room.release()
+    def _take_back(self, id_: messages.Id | None) -> None:
+        # Needs no room: when all of it is taken, this is what makes some.
+        if id_ is not None and id_ in self._running:
+            self._running[id_].cancel()
 
-    async def _answer(self, line: bytes) -> None:
-        try:
-            value = msgspec.json.decode(line)
-            requests = messages.read(value)
-        except (msgspec.DecodeError, RecursionError):
-            self._say(messages.error(None, messages.PARSE_ERROR, "this line is not JSON"))
-            return
-        except Malformed as wrong:
-            self._say(messages.error(None, wrong.code, wrong.message))
-            return
+    def _begin(self, group: asyncio.TaskGroup, requests: list[Request], *, batch: bool) -> None:
+        task = group.create_task(self._answer(requests, batch=batch))
+        if not batch:
+            self._running[requests[0].id] = task
+        # A task that is cancelled before it begins runs no `finally`.
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._room.release()
+        self._running = {id_: running for id_, running in self._running.items() if running is not task}
+
+    async def _answer(self, requests: list[Request], *, batch: bool) -> None:
         answers = [await self._conversation.answer(request, self._desk) for request in requests]
-        if answers:
-            self._say(answers if isinstance(value, list) else answers[0])
+        self._say(answers if batch else answers[0])
 
 
 def _say(said: Any) -> None:
