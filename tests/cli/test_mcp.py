@@ -253,9 +253,7 @@ async def test_a_request_that_is_taken_back_is_ended_and_not_answered() -> None:
     taken_back = [{**told, "params": {"requestId": id_}} for id_ in (99, *range(16))]
     async with remote() as server:
         server.judge = lambda asked: "hang" if asked.body["query"] == "never" else Says()
-        said = await asyncio.to_thread(
-            talked, environment(server.url), hanging, taken_back, unknown, answered
-        )
+        said = await asyncio.to_thread(talked, environment(server.url), *hanging, *taken_back, answered)
     assert [each["id"] for each in said] == [16]
 
 
