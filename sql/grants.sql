@@ -30,8 +30,8 @@ grant usage on schema outbox to outbox_producer, outbox_worker, outbox_operator,
 grant execute on function outbox.me to outbox_producer, outbox_worker, outbox_operator, outbox_reader;
 
 -- Producers, in transactions of their own.
-grant execute on function outbox.publish, outbox.publish_many, outbox.enqueue, outbox.match_routes
-  to outbox_producer, outbox_operator;
+grant execute on function outbox.publish, outbox.publish_many to outbox_producer;
+grant execute on function outbox.enqueue, outbox.match_routes to outbox_producer, outbox_operator;
 
 -- Producers that write rows as log-based readers want them. Who wrote a row and whether it was refused is not theirs.
 grant insert (id, aggregatetype, aggregateid, type, payload, "timestamp", tracingspancontext, project_id)
@@ -39,7 +39,7 @@ grant insert (id, aggregatetype, aggregateid, type, payload, "timestamp", tracin
 
 -- Questions that one person answers.
 grant execute on function outbox.ask, outbox.answer, outbox.use_suggestion, outbox.withdraw, outbox.expire_interactions
-  to outbox_producer, outbox_operator;
+  to outbox_producer;
 
 -- Where a feed stands, for whoever reads state and follows from there.
 grant execute on function outbox.position to outbox_producer, outbox_reader, outbox_operator;
@@ -54,11 +54,11 @@ grant execute on function outbox.enlist, outbox.beat, outbox.poll, outbox.look, 
 grant execute on function outbox.cancel, outbox.retry, outbox.snooze, outbox.redrive, outbox.cancel_many, outbox.purge,
   outbox.unhold, outbox.pause, outbox.resume, outbox.configure_queue, outbox.weigh, outbox.add_route,
   outbox.change_route, outbox.remove_route, outbox.add_handler, outbox.remove_handler, outbox.resume_provider,
-  outbox.recover
+  outbox.recover, outbox.revoke_key, outbox.expunge
   to outbox_operator;
 
 -- Readers; a function that a view calls runs as whoever asks the view.
-grant execute on function outbox.why, outbox.clock, outbox.uuid7_time, outbox.provider_figures,
+grant execute on function outbox.why, outbox.timeline, outbox.clock, outbox.uuid7_time, outbox.provider_figures,
   outbox.usage_figures to outbox_reader, outbox_operator;
 grant select on outbox.queue_depth, outbox.tenant_depth, outbox.open_leases, outbox.stuck_jobs, outbox.held_jobs,
   outbox.dead_jobs, outbox.failure_groups, outbox.throughput, outbox.blocked_lanes, outbox.live_workers,

@@ -255,6 +255,17 @@ create table outbox.chores (
 )
 with (fillfactor=50);
 
+create table outbox.console_sessions (
+  hash bytea not null,
+  key_id uuid not null,
+  csrf bytea not null,
+  opened_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  constraint console_sessions_pkey PRIMARY KEY (hash),
+  constraint console_sessions_csrf_check CHECK ((octet_length(csrf) = 32)),
+  constraint console_sessions_hash_check CHECK ((octet_length(hash) = 32))
+);
+
 create table outbox.dead_letters (
   job_id uuid not null,
   team_id uuid not null,
@@ -1022,6 +1033,8 @@ with (fillfactor=50);
 CREATE INDEX attempts_at ON ONLY outbox.attempts USING brin (at);
 CREATE INDEX audit_log_resource ON ONLY outbox.audit_log USING btree (resource_id, id);
 CREATE INDEX audit_log_team ON ONLY outbox.audit_log USING btree (team_id, id);
+CREATE INDEX console_sessions_expiry ON outbox.console_sessions USING btree (expires_at);
+CREATE INDEX console_sessions_key ON outbox.console_sessions USING btree (key_id, opened_at);
 CREATE INDEX dead_letters_failed ON outbox.dead_letters USING btree (failed_at);
 CREATE INDEX dead_letters_project ON outbox.dead_letters USING btree (project_id, job_id);
 CREATE INDEX dead_letters_queue ON outbox.dead_letters USING btree (queue_id, failed_at);
@@ -1164,6 +1177,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.clear_job(p_jobs uuid[]) returns void volatile
 -- function outbox.clock() returns timestamp with time zone stable
 -- function outbox.close_breaker(p_endpoint outbox.endpoints, p_quiet boolean) returns void volatile
+-- function outbox.close_console(p_caller outbox.caller, p_hash bytea) returns boolean volatile
 -- function outbox.close_gathering(p_job uuid) returns boolean volatile
 -- function outbox.close_lanes(p_jobs uuid[]) returns void volatile
 -- function outbox.close_leases(p_items outbox.settling[]) returns void volatile
@@ -1172,6 +1186,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.cluster() returns text stable
 -- function outbox.conclude(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.configure_queue(p_caller outbox.caller, p_queue text, p_settings jsonb) returns outbox.queues volatile security definer
+-- function outbox.console_until(p_opened timestamp with time zone, p_used timestamp with time zone) returns timestamp with time zone immutable
 -- function outbox.continue_purge(p_project uuid, p_limit integer DEFAULT 5000) returns outbox.purges volatile
 -- function outbox.count_owed(p_endpoint outbox.endpoints, p_range int8range, p_only text, p_types text[]) returns TABLE(matched integer, exact boolean, oldest timestamp with time zone, newest timestamp with time zone) stable
 -- function outbox.dead_leases(p_limit integer) returns uuid[] volatile
@@ -1190,13 +1205,16 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.end_each(p_jobs uuid[], p_now timestamp with time zone) returns integer volatile
 -- function outbox.end_idle_sessions(p_limit integer DEFAULT 500, p_after uuid DEFAULT NULL::uuid, p_upto uuid DEFAULT NULL::uuid) returns TABLE(session_id uuid, project_id uuid, job_id uuid) volatile
 -- function outbox.end_jobs(p_caller outbox.caller, p_items outbox.settling[], p_outcome text, p_reason text, p_now timestamp with time zone) returns void volatile
+-- function outbox.end_key(p_caller outbox.caller, p_key uuid, p_reason text DEFAULT NULL::text) returns outbox.keys volatile
 -- function outbox.end_over(p_job uuid, p_now timestamp with time zone) returns integer volatile
 -- function outbox.end_session(p_caller outbox.caller, p_session uuid, p_reason text DEFAULT NULL::text) returns TABLE(job_id uuid, ended boolean) volatile
 -- function outbox.endpoint_queue(p_queue integer, p_settings jsonb) returns void volatile
 -- function outbox.enlist(p_name text, p_handlers text[], p_queues text[] DEFAULT NULL::text[], p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(worker_id uuid, lock_no integer, beat_every interval, dead_after interval) volatile security definer
 -- function outbox.enqueue(p_caller outbox.caller, p_queue text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(job_id uuid, duplicate boolean) volatile security definer
+-- function outbox.event_timeline(p_event uuid, p_audit boolean, p_limit integer) returns TABLE(at timestamp with time zone, kind text, said jsonb) stable
 -- function outbox.expire(p_limit integer DEFAULT 1000) returns integer volatile
 -- function outbox.expire_interactions(p_limit integer DEFAULT 1000) returns SETOF text volatile security definer
+-- function outbox.expunge(p_caller outbox.caller, p_event uuid) returns TABLE(observations integer, jobs integer) volatile security definer
 -- function outbox.expunge_event(p_caller outbox.caller, p_event uuid, p_keep boolean DEFAULT false) returns TABLE(observations integer, jobs integer) volatile
 -- function outbox.expunge_events(p_caller outbox.caller, p_project uuid, p_events uuid[]) returns TABLE(events integer, jobs integer) volatile
 -- function outbox.extend(p_worker uuid, p_lease uuid, p_for interval, p_jobs uuid[] DEFAULT NULL::uuid[]) returns timestamp with time zone volatile security definer
@@ -1299,11 +1317,12 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.need_same_question(p_old outbox.interactions, p_new outbox.interactions) returns void volatile
 -- function outbox.nested_settings(p_patch jsonb) returns jsonb immutable
 -- function outbox.new_interaction(p_caller outbox.caller, p_project outbox.projects, p_row outbox.interactions, p_ttl interval) returns outbox.interactions volatile
--- function outbox.note_delivery(p_endpoint uuid, p_event uuid, p_class text, p_status integer, p_result text, p_closed interval, p_disabled text) returns void volatile
+-- function outbox.note_delivery(p_endpoint uuid, p_event uuid, p_class text, p_status integer, p_result text, p_closed interval, p_disabled text) returns boolean volatile
 -- function outbox.note_provider_keys(p_providers text[], p_prints text[], p_default text) returns SETOF text volatile
 -- function outbox.observation_fits(p_filter jsonb, p_id uuid, p_session uuid, p_kind text, p_platform text, p_created_at timestamp with time zone, p_metadata jsonb) returns boolean stable
 -- function outbox.observed_on(p_observation uuid, p_session uuid, p_platform text) returns text stable
 -- function outbox.observing(p_session uuid, p_summary uuid) returns integer stable
+-- function outbox.open_console(p_caller outbox.caller, p_hash bytea, p_csrf bytea) returns timestamp with time zone volatile
 -- function outbox.open_endpoint(p_caller outbox.caller, p_id uuid, p_project uuid, p_fields jsonb, p_queue jsonb, p_headers bytea) returns void volatile
 -- function outbox.open_gathering(p_group outbox.gathered, p_from integer, p_to integer, p_full boolean) returns outbox.gatherings volatile
 -- function outbox.open_lane(p_job outbox.jobs) returns void volatile
@@ -1381,7 +1400,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.retry_cancelled(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.retry_failed(p_caller outbox.caller, p_jobs uuid[], p_rate numeric, p_from integer, p_now timestamp with time zone, p_reason text) returns integer volatile
 -- function outbox.revive_endpoint(p_endpoint outbox.endpoints) returns boolean volatile
--- function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys volatile
+-- function outbox.revoke_key(p_caller outbox.caller, p_key uuid, p_reason text DEFAULT NULL::text) returns timestamp with time zone volatile security definer
 -- function outbox.roll_up_usage(p_kept interval, p_limit integer) returns integer volatile
 -- function outbox.rotate_endpoint_key(p_caller outbox.caller, p_endpoint uuid, p_kind text, p_sealed bytea, p_public text, p_overlap interval) returns timestamp with time zone volatile
 -- function outbox.rotate_key(p_caller outbox.caller, p_key uuid, p_hash bytea, p_prefix text, p_overlap interval DEFAULT '1 day'::interval) returns outbox.keys volatile
@@ -1449,6 +1468,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.tell_waiters(p_jobs uuid[]) returns void volatile
 -- function outbox.term_query(p_lexeme text) returns text immutable
 -- function outbox.texts_of(p_value jsonb) returns text[] immutable
+-- function outbox.timeline(p_caller outbox.caller, p_event uuid) returns TABLE(at timestamp with time zone, kind text, job_id uuid, details jsonb) stable security definer
 -- function outbox.tokens(p_queue outbox.queues, p_gate outbox.gates, p_now timestamp with time zone) returns double precision immutable
 -- function outbox.traceparent_of(p_text text) returns text immutable
 -- function outbox.trail_fits(p_entry outbox.trail, p_filter jsonb) returns boolean immutable
@@ -1456,7 +1476,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.trail_jobs(p_projects uuid[], p_from timestamp with time zone, p_to timestamp with time zone) returns SETOF uuid stable
 -- function outbox.trail_of_event(p_event uuid) returns SETOF outbox.trail stable
 -- function outbox.trail_of_job(p_job uuid) returns SETOF outbox.trail stable
--- function outbox.trip_breaker(p_endpoint outbox.endpoints, p_now timestamp with time zone, p_quiet boolean) returns void volatile
+-- function outbox.trip_breaker(p_endpoint outbox.endpoints, p_now timestamp with time zone, p_quiet boolean) returns boolean volatile
 -- function outbox.unhold(p_caller outbox.caller, p_held text, p_project uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 1000) returns integer volatile security definer
 -- function outbox.unhold_jobs(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
 -- function outbox.unhold_lanes(p_caller outbox.caller, p_held text, p_project uuid, p_limit integer, p_now timestamp with time zone) returns integer[] volatile
@@ -1497,7 +1517,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- view outbox.blocked_lanes (queue text, project_id uuid, ordering_key text, head_job_id uuid, state text, due_at timestamp with time zone, waiting integer)
 -- view outbox.chore_health (chore text, every interval, last_success_at timestamp with time zone, last_error_at timestamp with time zone, last_error text, late boolean)
 -- view outbox.dead_jobs (job_id uuid, team_id uuid, project_id uuid, queue text, handler text, event_id uuid, failed_at timestamp with time zone, attempts integer, class text, status integer, error text)
--- view outbox.endpoint_health (endpoint_id uuid, project_id uuid, uid text, host text, state text, reason text, closed_until timestamp with time zone, last_success_at timestamp with time zone, last_failure_at timestamp with time zone, last_class text, last_status integer, queued bigint, oldest_queued_at timestamp with time zone, consecutive_failures integer, first_failure_at timestamp with time zone, probing boolean)
+-- view outbox.endpoint_health (endpoint_id uuid, project_id uuid, uid text, host text, state text, reason text, closed_until timestamp with time zone, consecutive_failures integer, first_failure_at timestamp with time zone, last_success_at timestamp with time zone, last_class text, last_status integer, queued bigint, oldest_queued_at timestamp with time zone, last_failure_at timestamp with time zone, probing boolean)
 -- view outbox.failure_groups (queue text, handler text, class text, status integer, error_head text, attempts bigint, jobs bigint, first_at timestamp with time zone, last_at timestamp with time zone, sample_job uuid)
 -- view outbox.held_jobs (held text, queue text, project_id uuid, jobs bigint, capped boolean, oldest_at timestamp with time zone, until timestamp with time zone)
 -- view outbox.held_partitions (table_name text, partition_name text, from_at timestamp with time zone, to_at timestamp with time zone, bytes bigint, held_by uuid)

@@ -82,53 +82,7 @@ select {columns} from (
   order by e.id {order} limit %(limit)s
 ) e {position} order by e.id {order}
 """
-_TIMELINE = b"""
-with made as materialized (
-  select j.id, q.name as queue, q.handler
-  from (
-    select j.id, j.queue_id from outbox.jobs j where j.event_id = %(id)s
-    union
-    select j.id, j.queue_id from outbox.members m
-    cross join lateral (select j.id, j.queue_id from outbox.jobs j where j.id = m.job_id offset 0) j
-    where m.event_id = %(id)s) j
-  join outbox.queues q on q.id = j.queue_id
-)
-select at, kind, said from (
-  select e.received_at as at, 0 as rank, 'received' as kind, '{}'::jsonb as said
-  from outbox.events e where e.id = %(id)s
-  union all
-  select f.sequenced_at, 1, 'sequenced', jsonb_build_object('position', s.epoch || '-' || f.seq)
-  from outbox.feed f join outbox.streams s on s.project_id = f.project_id where f.event_id = %(id)s
-  union all
-  select outbox.uuid7_time(j.id), 2, 'job_queued',
-    jsonb_build_object('jobId', j.id, 'queue', j.queue, 'handler', j.handler)
-  from made j
-  union all
-  select a.started_at, 3, 'attempt_started',
-    jsonb_build_object('jobId', j.id, 'attempt', a.attempt, 'series', a.series)
-  from made j join outbox.attempts a on a.job_id = j.id where a.started_at is not null
-  union all
-  select a.at, 4, case
-      when a.outcome = 'completed' then 'job_completed'
-      when a.outcome = 'cancelled' then 'job_cancelled'
-      when d.job_id is not null and a.no = d.no then 'job_failed'
-      when a.outcome in ('failed', 'timed_out', 'lost') then 'attempt_failed' else a.outcome end,
-    jsonb_strip_nulls(jsonb_build_object('jobId', j.id, 'attempt', a.attempt, 'class', a.class,
-      'status', a.status, 'outcome', coalesce(o.said ->> 'outcome', a.outcome),
-      'observationIds', o.said -> 'observationIds',
-      'retryInMs', round(extract(epoch from a.retry_at - a.at) * 1000)))
-  from made j
-  join outbox.attempts a on a.job_id = j.id
-  left join outbox.dead_letters d on d.job_id = j.id
-  -- What a user's handler puts out is its own affair.
-  cross join lateral (select case when a.outcome = 'completed' and j.handler in ('observe', 'summarize')
-    then a.output end as said) o
-  union all
-  select l.at, 5, 'audit', jsonb_build_object('action', l.action, 'actorId', l.actor)
-  from outbox.audit_log l
-  where %(audit)s and (l.resource_id = %(id)s::text or l.resource_id in (select j.id::text from made j))
-) t order by date_trunc('milliseconds', at), rank limit %(limit)s
-"""
+_TIMELINE = b"select at, kind, said from outbox.event_timeline(%s, %s, %s)"
 _CAMEL = {field.name: field.encode_name for field in msgspec.structs.fields(Event)}
 _LEFT_OUT = frozenset({"source", "content_type", "encoding", "attributes"})
 """Only events that came as CloudEvents have them."""
@@ -211,8 +165,7 @@ async def listed(
 
 async def timeline(conn: Conn, event: UUID, *, audit: bool, limit: int) -> list[Entry]:
     """What followed from it, oldest first; the caller has seen that the event is theirs."""
-    values = {"id": event, "audit": audit, "limit": limit}
-    return await rows.many(await conn.execute(_TIMELINE, values), Entry)
+    return await rows.many(await conn.execute(_TIMELINE, (event, audit, limit)), Entry)
 
 
 async def team_of(conn: Conn, event: UUID) -> UUID | None:

@@ -38,7 +38,7 @@ update outbox.keys set last_used_at = outbox.clock()
 where id = %s and (last_used_at is null or last_used_at < outbox.clock() - interval '5 min')
 """
 _MINT = f"select {_VIEW} from outbox.mint_key({CALLER}, %s, %s, %s, %s, %s, %s, %s)".encode()
-_REVOKE = f"select {_VIEW} from outbox.revoke_key({CALLER}, %s)".encode()
+_REVOKE = f"select {_VIEW} from outbox.end_key({CALLER}, %s)".encode()
 _ROTATE = f"select {_VIEW} from outbox.rotate_key({CALLER}, %s, %s, %s, %s)".encode()
 _GET = (
     f"select {_VIEW} from outbox.keys k where id = %s"

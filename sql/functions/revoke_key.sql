@@ -1,21 +1,16 @@
--- outbox.revoke_key(caller, key) -> its row, revoked; a repeat keeps the first time. Foreign or unknown: OX404
+-- outbox.revoke_key(caller, key, reason) -> since when it is revoked; a repeat keeps the first time
 --
--- Caches elsewhere hear of it at the commit, by the hint `k:<key>`; writes look for themselves anyway.
+-- For operators; refused at once where something is written, within 5 s elsewhere. What it asked for and is not done
+-- fails, until somebody retries it. Foreign or unknown: OX404.
 
-create or replace function outbox.revoke_key(p_caller outbox.caller, p_key uuid) returns outbox.keys
-language plpgsql
+drop function if exists outbox.revoke_key;
+create function outbox.revoke_key(p_caller outbox.caller, p_key uuid, p_reason text default null) returns timestamptz
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_now timestamptz := outbox.clock();
-  v_key outbox.keys;
+  v_caller outbox.caller := outbox.admit(p_caller);
 begin
-  p_caller := outbox.admit(p_caller);
-  v_key := outbox.find_key(p_caller, p_key);
-  if v_key.revoked_at is null then
-    update outbox.keys k set revoked_at = v_now where k.id = p_key returning * into v_key;
-    perform pg_notify('outbox_wake', 'k:' || p_key);
-    perform outbox.audit(p_caller, 'api_key.revoke', 'api_key', p_key::text, v_key.team_id, v_key.project_id);
-  end if;
-  return v_key;
+  perform outbox.need_read_committed();
+  return (outbox.end_key(v_caller, p_key, p_reason)).revoked_at;
 end
 $$;

@@ -6,9 +6,9 @@
 create or replace view outbox.endpoint_health as
 select e.id as endpoint_id, e.project_id, e.uid, substring(e.url from '^[a-zA-Z]+://(?:[^/?#@]*@)?([^/?#:]+)') as host,
   e.state, coalesce(e.disabled_reason, q.closed_reason) as reason,
-  case when q.closed_until > t.now then q.closed_until end as closed_until, e.last_success_at, e.last_failure_at,
-  e.last_class, e.last_status, least(d.ready + d.later, 10000) as queued,
-  least(d.oldest_ready, d.oldest_later) as oldest_queued_at, e.consecutive_failures, e.first_failure_at, q.probing
+  case when q.closed_until > t.now then q.closed_until end as closed_until, e.consecutive_failures, e.first_failure_at,
+  e.last_success_at, e.last_class, e.last_status, least(d.ready + d.later, 10000) as queued,
+  least(d.oldest_ready, d.oldest_later) as oldest_queued_at, e.last_failure_at, q.probing
 from outbox.endpoints e
 join outbox.queues q on q.id = e.queue_id
 cross join (select outbox.clock() as now) t

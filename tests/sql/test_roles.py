@@ -28,32 +28,32 @@ WORKER = {
     "payload",
     "retire",
 }
-READER = {"me", "why", "clock", "uuid7_time", "provider_figures", "usage_figures", "position"}
-OPERATOR = (
-    READER
-    | PRODUCER
-    | {
-        "cancel",
-        "retry",
-        "snooze",
-        "redrive",
-        "cancel_many",
-        "purge",
-        "unhold",
-        "pause",
-        "resume",
-        "configure_queue",
-        "weigh",
-        "add_route",
-        "change_route",
-        "remove_route",
-        "add_handler",
-        "reset_stream",
-        "remove_handler",
-        "resume_provider",
-        "recover",
-    }
-)
+READER = {"me", "why", "timeline", "clock", "uuid7_time", "provider_figures", "usage_figures", "position"}
+OPERATOR = READER | {
+    "enqueue",
+    "match_routes",
+    "cancel",
+    "retry",
+    "snooze",
+    "redrive",
+    "cancel_many",
+    "purge",
+    "unhold",
+    "pause",
+    "resume",
+    "configure_queue",
+    "weigh",
+    "add_route",
+    "change_route",
+    "remove_route",
+    "add_handler",
+    "reset_stream",
+    "remove_handler",
+    "resume_provider",
+    "recover",
+    "revoke_key",
+    "expunge",
+}
 MAY = {
     "outbox_producer": PRODUCER,
     "outbox_worker": WORKER,
@@ -144,6 +144,42 @@ async def test_an_operator_operates(logins: Engine) -> None:
     await logins.conn.execute("reset session authorization")
     actors = {row["actor"] for row in await logins.rows("select actor from outbox.audit_log")}
     assert {"sql:t_outbox_operator"} == actors
+
+
+async def test_an_operator_ends_a_key_for_a_reason(logins: Engine) -> None:
+    key = await logins.value(
+        "insert into outbox.keys (id, hash, prefix, team_id, scopes, actor, created_at)"
+        " values (gen_random_uuid(), sha256('x'), 'x', %s, '{admin}', 'key:x', outbox.clock()) returning id",
+        logins.team,
+    )
+    await become(logins, "outbox_operator")
+    (first,) = await logins.call("revoke_key", key, "it leaked")
+    assert first == (await logins.call("revoke_key", key, "once more"))[0]
+    assert "OX404" == await logins.refused("revoke_key", logins.project, "no such key")
+    [told] = await logins.rows("select * from outbox.audit_trail where resource_id = %s", str(key))
+    assert ("api_key.revoke", "sql:t_outbox_operator", {"reason": "it leaked"}) == (
+        told["action"],
+        told["actor"],
+        told["details"],
+    )
+
+
+async def test_an_operator_expunges_and_a_reader_reads_what_followed(logins: Engine) -> None:
+    await logins.route()
+    job = await logins.publish()
+    event = await logins.value("select event_id from outbox.jobs where id = %s", job)
+    await become(logins, "outbox_operator")
+    assert [{"observations": 0, "jobs": 0}] == await logins.call("expunge", event)
+    await logins.conn.execute("reset session authorization")
+    await become(logins, "outbox_reader")
+    told = await logins.call("timeline", event)
+    assert [("received", None), ("sequenced", None), ("job_queued", job), ("audit", None)] == [
+        (row["kind"], row["job_id"]) for row in told
+    ]
+    assert "event.expunged" == told[-1]["details"]["action"]
+    assert "OX404" == await logins.refused("timeline", logins.project)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await logins.call("expunge", event)
 
 
 async def test_a_caller_cannot_be_made_up(logins: Engine) -> None:
