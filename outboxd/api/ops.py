@@ -95,6 +95,7 @@ async def metrics(exchange: Exchange) -> Reply:
             raise Unauthorized("an API key is required")
         if "admin" not in exchange.key.effective:
             raise InsufficientScope("Invalid API key or insufficient scope", ("admin",))
+    await exchange.api.readiness.checks()
     await exchange.api.refresh()
     return Reply(200, telemetry.render(), ((b"content-type", telemetry.CONTENT_TYPE.encode()),))
 

@@ -17,7 +17,7 @@ from outboxd import __version__, telemetry
 from outboxd.api import app as http
 from outboxd.api.server import Server, serving
 from outboxd.config import Config
-from outboxd.daemon import boot, figures, parts, web
+from outboxd.daemon import boot, figures, parts, turning, web
 from outboxd.daemon.parts import Parts
 from outboxd.daemon.readiness import Readiness
 from outboxd.daemon.signals import Ending, handled, tell_tasks
@@ -87,8 +87,10 @@ class Process:
     async def _live(self, made: Parts, ports: list[tuple[str, socket.socket]]) -> None:
         ready = self._readiness(made)
         async with asyncio.TaskGroup() as group:
-            fronts = [self._front(group, made, ready, kind, port) for kind, port in ports]
+            shared = figures.Figures(made.db)
+            fronts = [self._front(group, made, ready, shared, kind, port) for kind, port in ports]
             background = [
+                self._started(group, "turning", turning.watch()),
                 self._started(group, "listener", made.listener.run()),
                 self._started(group, "supervised", self._supervised.run(ready)),
             ]
@@ -157,9 +159,14 @@ class Process:
                 task.cancel()
 
     def _front(
-        self, group: asyncio.TaskGroup, made: Parts, ready: Readiness, kind: str, port: socket.socket
+        self,
+        group: asyncio.TaskGroup,
+        made: Parts,
+        ready: Readiness,
+        shared: figures.Figures,
+        kind: str,
+        port: socket.socket,
     ) -> asyncio.Task[None]:
-        shared = figures.Figures(made.db)
         if kind == "metrics":
             app: Any = web.operations(ready, shared.refresh)
         else:

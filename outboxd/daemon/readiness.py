@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from outboxd import telemetry
 from outboxd.db.pool import Database
 from outboxd.errors import Error
 from outboxd.store import pulse
@@ -43,14 +44,15 @@ class Readiness:
             if self.booted and time.monotonic() - self._pulse_at > _PULSE:
                 self._pulse = await self._server()
                 self._pulse_at = time.monotonic()
-        known = {name: check() for name, check in self._checks.items()}
-        return {
+        found = {
             **self._seen,
             "schema": "ok" if self.booted else "failed",
             "process": "failed" if self.stopping or self.draining else "ok",
             **self._pulse,
-            **known,
+            **{name: check() for name, check in self._checks.items()},
         }
+        telemetry.READY.set("failed" not in found.values())
+        return found
 
     async def _database(self) -> str:
         try:

@@ -45,6 +45,7 @@ def operations(readiness: Readiness, refresh: Callable[[], Any]) -> Starlette:
         return JSONResponse({"status": status, "checks": checks}, 503 if unready else 200)
 
     async def metrics(request: Request) -> Response:
+        await readiness.checks()
         await refresh()
         return Response(telemetry.render(), media_type=telemetry.CONTENT_TYPE)
 

@@ -12,6 +12,7 @@ everything here works through a transaction pooler. Weakness: a server that hang
 statement its timeout and a second, since only then silence is proof.
 """
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -23,6 +24,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from outboxd import telemetry
 from outboxd.db import faults
 from outboxd.db.link import Link, configure, reachable
 from outboxd.errors import Broken, DatabaseUnavailable
@@ -144,7 +146,11 @@ class Database:
             if self._suspicious:
                 self._suspicious = False
                 await self._pool.drain()
-            conn = await self._pool.getconn()
+            asked = time.perf_counter()
+            try:
+                conn = await self._pool.getconn()
+            finally:
+                telemetry.DB_POOL_WAIT_SECONDS.observe(time.perf_counter() - asked)
             self._settle_in(conn)
             if not hello and conn.proven(_FRESH):
                 return conn

@@ -12,6 +12,7 @@ endpoint has changed since the publish, what counts is what it says now.
 import time
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -25,7 +26,7 @@ from outboxd.egress import Answer, Egress, Request
 from outboxd.errors import Blocked, DatabaseUnavailable, NotConfigured, Overloaded, Unreachable
 from outboxd.handlers import envelope, signing, verdicts
 from outboxd.handlers.verdicts import Verdict
-from outboxd.model import Job, Snooze, Write
+from outboxd.model import Job, Snooze
 from outboxd.model.contract import Ended, Handler, Run
 from outboxd.store import deliveries
 from outboxd.store.deliveries import Note, Target
@@ -169,6 +170,7 @@ def _ended(target: Target, event: UUID, verdict: Verdict, facts: Facts, told: st
             reason=verdict.disabled or verdict.class_,
         )
     asked = verdict.retry_after
+    noting = _noting(target, event, verdict, facts.status)
     return Ended(
         outcome="completed" if verdict.ok else "failed",
         class_=verdict.class_,
@@ -178,11 +180,12 @@ def _ended(target: Target, event: UUID, verdict: Verdict, facts: Facts, told: st
         final=verdict.final,
         # What the target asks for, but never sooner than by the schedule.
         retry_in=None if asked is None else max(asked, target.wait),
-        write=_write(target, event, verdict, facts.status),
+        write=None if noting is None else noting.write,
+        written=None if noting is None else noting.count,
     )
 
 
-def _write(target: Target, event: UUID, verdict: Verdict, status: int | None) -> Write | None:
+def _noting(target: Target, event: UUID, verdict: Verdict, status: int | None) -> "_Noting | None":
     """What the endpoint remembers. Nothing if it does already, so healthy endpoints write nothing."""
     news = verdict.noted and (verdict.class_ != target.last_class or (verdict.ok and target.failing))
     if not news and not verdict.failure and verdict.closed is None and verdict.disabled is None:
@@ -194,7 +197,22 @@ def _write(target: Target, event: UUID, verdict: Verdict, status: int | None) ->
         closed=verdict.closed,
         disabled=verdict.disabled,
     )
-    return lambda conn: deliveries.note(conn, target.id, event, note)
+    return _Noting(target.id, event, note)
+
+
+class _Noting:
+    """What an endpoint remembers of an attempt, and what is counted of it once that is committed."""
+
+    def __init__(self, endpoint: UUID, event: UUID, note: Note) -> None:
+        self._about = (endpoint, event, note)
+        self._opened = False
+
+    async def write(self, conn: Any) -> None:
+        self._opened = await deliveries.note(conn, *self._about)
+
+    def count(self) -> None:
+        if self._opened:
+            telemetry.BREAKER_OPENED_TOTAL.inc()
 
 
 def _header(text: str | None) -> str | None:

@@ -169,6 +169,8 @@ class Shift:
                 return ends.of_error(raised)
         for said in done.said:
             self._told([Item(claimed, ended.outcome, ms, said)], done.settled)
+        if done.said and ended.written is not None:
+            ended.written()
         made = {job["queue"]: job["handler"] for event in done.published for job in event.jobs if job["due"]}
         if done.published:
             self._means.wakes.committed(made, [event.project_id for event in done.published])

@@ -80,6 +80,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     """What a snoozed job waits for."""
     write: Write | None = None
+    written: Callable[[], None] | None = None
+    """Called once when `write` and the end of the job are committed."""
     publish: tuple[dict[str, Any], ...] = ()
     company: Company | None = None
     """Instead of `write`, and without `publish`."""

@@ -43,7 +43,7 @@ left join lateral (select v.* from outbox.events v
   where v.id = %(event)s and v.project_id = e.project_id and v.expunged_at is null) v on true
 where q.name = %(queue)s
 """
-_NOTE = b"select outbox.note_delivery(%s, %s, %s, %s, %s, %s, %s)"
+_NOTE = b"select outbox.note_delivery(%s, %s, %s, %s, %s, %s, %s) as opened"
 _END = b"select outbox.end_deliveries(%s)"
 _HOLD = b"select outbox.hold_endpoint(%s)"
 
@@ -114,10 +114,10 @@ async def read(conn: Conn, queue: str, event: UUID | None, attempt: int) -> Targ
     return await rows.maybe(cur, Target)
 
 
-async def note(conn: Conn, endpoint: UUID, event: UUID, given: Note) -> None:
-    """Writes what is new of it; in the transaction that settles the attempt."""
+async def note(conn: Conn, endpoint: UUID, event: UUID, given: Note) -> bool:
+    """Writes what is new of it, in the transaction that settles the attempt; whether the breaker opened."""
     values = (given.class_, given.status, given.result, given.closed, given.disabled)
-    await conn.execute(_NOTE, (endpoint, event, *values))
+    return await rows.value(await conn.execute(_NOTE, (endpoint, event, *values)), bool)
 
 
 async def hold(conn: Conn, endpoint: UUID) -> None:

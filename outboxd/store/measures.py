@@ -27,7 +27,19 @@ from (select provider from outbox.provider_holds
   union select unnest(string_to_array(value, ',')) from outbox.settings where name = 'providers') n
 left join outbox.provider_holds h on h.provider = n.provider where n.provider <> ''
 """
-_ENDPOINTS: LiteralString = "select state, count(*) from outbox.endpoints group by 1"
+_ENDPOINTS: LiteralString = """
+select case when e.state = 'enabled' and q.closed_until > (select outbox.clock()) then 'resting'
+  else e.state end, count(*)
+from outbox.endpoints e join outbox.queues q on q.id = e.queue_id group by 1
+"""
+# What the server has counted since its statistics were reset; attempts are executions, and what ended one.
+_SPENT: LiteralString = """
+select pg_current_wal_insert_lsn() - '0/0'::pg_lsn,
+  (select coalesce(sum(s.n_tup_upd + s.n_tup_del), 0) from pg_stat_user_tables s
+    where s.schemaname = 'outbox'),
+  (select coalesce(sum(s.n_tup_ins), 0) from pg_stat_user_tables s
+    join pg_inherits i on i.inhrelid = s.relid where i.inhparent = 'outbox.attempts'::regclass)
+"""
 _SINGLE: LiteralString = """
 select (select count(*) from (select from outbox.pending limit 10000) p),
   (select coalesce(extract(epoch from (select outbox.clock()) - min(p.at)), 0)
@@ -52,6 +64,14 @@ select coalesce(max(substring(path from 'migrations/(\\d+)')::int), 0) from outb
 """
 
 
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters that only rise, but when the server's statistics are reset or a partition goes."""
+
+    wal_bytes: float
+    dead_rows: float
+    attempts: float
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """By labels; a gauge without labels has the key ()."""
 
@@ -74,12 +94,14 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     notify_queue: float
     questions: float
     question_oldest: float
+    spent: Spent
 
 
 async def read(conn: Conn) -> Measured:
     """Queues as (prefix of their names, handler), for whoever labels them."""
     depth = await _rows(conn, _QUEUES)
     single = (await _rows(conn, _SINGLE))[0]
+    wal_bytes, dead_rows, attempts = map(float, (await _rows(conn, _SPENT))[0])
     return Measured(
         due={(row[0], row[1]): float(row[2]) for row in depth},
         oldest={(row[0], row[1]): float(row[3]) for row in depth},
@@ -100,6 +122,7 @@ async def read(conn: Conn) -> Measured:
         notify_queue=float(single[3]),
         questions=float(single[4]),
         question_oldest=float(single[5]),
+        spent=Spent(wal_bytes=wal_bytes, dead_rows=dead_rows, attempts=attempts),
     )
 
 

@@ -1,17 +1,18 @@
--- outbox.note_delivery(endpoint, event, class, status, result, closed, disabled): what an answer means for the target itself
+-- outbox.note_delivery(endpoint, event, class, status, result, closed, disabled) -> did its breaker open?
 --
--- class null: nothing to remember of it. result: `success` ends a row of failures, `failure` goes on with it, null
--- counts for neither. closed: its queue rests that long, never shorter than it rests already. disabled: why it gets
--- nothing more; an endpoint that is disabled already keeps its first reason. Unknown endpoint: nothing. Called in
--- the transaction that settles the attempt.
+-- What an answer means for the target itself. class null: nothing to remember of it. result: `success` ends a row of
+-- failures, `failure` goes on with it, null counts for neither. closed: its queue rests that long, never shorter than
+-- it rests already. disabled: why it gets nothing more; an endpoint that is disabled already keeps its first reason.
+-- Unknown endpoint: nothing. Called in the transaction that settles the attempt.
 
 drop function if exists outbox.note_delivery;
 create function outbox.note_delivery(
   p_endpoint uuid, p_event uuid, p_class text, p_status int, p_result text, p_closed interval, p_disabled text
-) returns void
+) returns boolean
 language plpgsql
 as $$
 declare
+  v_opened boolean := false;
   v_now timestamptz := outbox.clock();
   v_quiet boolean := outbox.is_operational(p_event);
   v_old outbox.endpoints;
@@ -32,12 +33,13 @@ begin
   end if;
   if p_disabled is not null or (p_result = 'failure' and outbox.worn_out(v_new, v_now)) then
     perform outbox.disable_endpoint(p_endpoint, coalesce(p_disabled, 'failures'), p_class, p_status, v_quiet);
-    return;
+    return false;
   end if;
   if p_result = 'failure' then
-    perform outbox.trip_breaker(v_new, v_now, v_quiet);
+    v_opened := outbox.trip_breaker(v_new, v_now, v_quiet);
   end if;
   update outbox.queues q set closed_until = v_now + p_closed, closed_reason = 'endpoint'
   where q.id = v_new.queue_id and coalesce(q.closed_until < v_now + p_closed, p_closed is not null);
+  return v_opened;
 end
 $$;

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from outboxd import telemetry
 from tests.clock import Clock
 from tests.egress.scripted import Server, serving
 from tests.handlers.desk import Desk, Post, Target, says
@@ -62,9 +63,11 @@ async def test_at_the_fifth_failure_in_a_row_it_rests_for_a_minute_and_what_wait
 ) -> None:
     target.answers = [FAIL]
     endpoint = await post.endpoint(target.url)
+    opened = telemetry.reading(telemetry.BREAKER_OPENED_TOTAL)
     async with post.at_work():
         await fail(post, 4)
         before = await breaker(post, endpoint)
+        assert telemetry.reading(telemetry.BREAKER_OPENED_TOTAL) == opened
         await fail(post, 1)
         waiting = [await post.delivery() for _ in range(3)]
         async with post.target() as neighbour:
@@ -76,6 +79,7 @@ async def test_at_the_fifth_failure_in_a_row_it_rests_for_a_minute_and_what_wait
     assert (4, 0, False, 0) == (before["failures"], before["trips"], before["probing"], before["closed"])
     assert (5, 1, True) == (after["failures"], after["trips"], after["probing"])
     assert 45 < after["closed"] <= 72
+    assert telemetry.reading(telemetry.BREAKER_OPENED_TOTAL) == opened + 1
     assert ([[], [], []], 5) == (spent, len(target.got))
     ((type_, payload),) = await told(post)
     assert ("endpoint.failing", str(endpoint), 5, "server_error", 500) == (
