@@ -81,6 +81,44 @@ begin
 end
 $drop$;
 """
+# What was granted on views and functions to others than our roles would go with them when they are made anew.
+# A session setting needs no right, as a temporary table would, and is rolled back with the batch.
+_KEEP = b"""select set_config('outbox.kept_grants', coalesce((
+  select jsonb_agg(jsonb_build_object('kind', k.kind, 'name', k.name, 'privilege', k.privilege_type,
+    'grantee', r.rolname, 'grantable', k.is_grantable))
+  from (
+    select 'view' as kind, c.relname as name, c.relowner as owner, a.*
+    from pg_class c cross join lateral aclexplode(c.relacl) a
+    where c.relnamespace = 'outbox'::regnamespace and c.relkind = 'v'
+    union all
+    select 'function', p.proname, p.proowner, a.*
+    from pg_proc p cross join lateral aclexplode(p.proacl) a
+    where p.pronamespace = 'outbox'::regnamespace
+  ) k
+  join pg_roles r on r.oid = k.grantee
+  where k.grantee <> k.owner
+    and r.rolname <> all ('{outbox_producer,outbox_worker,outbox_operator,outbox_reader}')
+)::text, '[]'), false);
+"""
+_GIVE_BACK = b"""do $grants$
+declare
+  v_one record;
+begin
+  for v_one in
+    select *
+    from jsonb_to_recordset(coalesce(nullif(current_setting('outbox.kept_grants', true), ''), '[]')::jsonb)
+      as k(kind text, name text, privilege text, grantee name, grantable boolean)
+    where case k.kind when 'view' then to_regclass(format('outbox.%I', k.name)) is not null
+      else exists (select from pg_proc p
+        where p.pronamespace = 'outbox'::regnamespace and p.proname = k.name) end
+  loop
+    execute format('grant %s on %s outbox.%I to %I %s', v_one.privilege,
+      case v_one.kind when 'view' then 'table' else 'function' end, v_one.name, v_one.grantee,
+      case when v_one.grantable then 'with grant option' else '' end);
+  end loop;
+end
+$grants$;
+"""
 # Functions are executable by everybody until somebody says otherwise.
 _CLOSE = b"revoke all on all routines in schema outbox from public;\n"
 
@@ -146,7 +184,7 @@ def batches(tree: Tree, recorded: tuple[Record, ...], state: State, version: str
     if state.current:
         return ()
     made: list[Batch] = []
-    parts = [Part(sql=_QUIET), Part(sql=_TABLE), Part(sql=_drop_views(tree, recorded))]
+    parts = [Part(sql=_QUIET), Part(sql=_TABLE), Part(sql=_KEEP), Part(sql=_drop_views(tree, recorded))]
     for script in tree.migrations:
         if script.path not in state.migrations:
             continue
@@ -216,6 +254,7 @@ def _code(tree: Tree, recorded: tuple[Record, ...], version: str) -> list[Part]:
         *views,
         Part(sql=_CLOSE),
         *rights,
+        Part(sql=_GIVE_BACK, path="grants to others"),
         Part(sql=_record_code(tree, version)),
     ]
 

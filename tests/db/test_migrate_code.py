@@ -101,6 +101,34 @@ async def test_functions_are_nobodys_but_those_the_grants_name(
     assert ask(admin, "select has_function_privilege('pg_monitor', 'outbox.double(int)', 'execute')") is False
 
 
+async def test_what_was_granted_to_others_stays_when_views_and_functions_are_made_anew(
+    empty_dsn: str, sql: Sql, admin: psycopg.Connection
+) -> None:
+    sql.write(
+        "functions/twice.sql", "drop function if exists outbox.twice;\n" + function("twice", "", "select 2")
+    )
+    sql.write("functions/gone.sql", function("gone", "", "select 1"))
+    await migrate.migrate(empty_dsn, root=sql.root)
+    role = f"dashboards_{os.getpid()}"
+    admin.execute(f"create role {role}".encode())
+    try:
+        admin.execute(f"grant select on outbox.all_things to {role} with grant option".encode())
+        admin.execute(f"grant execute on function outbox.twice, outbox.gone to {role}".encode())
+        admin.execute(b"grant select on outbox.all_things to public")
+        sql.remove("functions/gone.sql")
+
+        await migrate.migrate(empty_dsn, root=sql.root)
+
+        assert ask(
+            admin,
+            f"select has_table_privilege('{role}', 'outbox.all_things', 'select with grant option')"
+            f" and has_function_privilege('{role}', 'outbox.twice()', 'execute')",
+        )
+        assert not ask(admin, f"select has_table_privilege('{role}', 'outbox.all_things', 'insert')")
+    finally:
+        admin.execute(f"drop owned by {role}; drop role {role}".encode())
+
+
 async def test_without_the_right_to_create_roles_it_goes_on_and_says_what_is_left(
     server: NoopExecutor, empty_dsn: str, sql: Sql, admin: psycopg.Connection
 ) -> None:
