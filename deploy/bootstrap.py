@@ -38,6 +38,9 @@ LOCKS = (
     (LOCK, "--extra embedded --extra fast --extra otel --group dev pyproject.toml"),
     # A browser's driver and builders are large: only what runs tests waits for them.
     (TOOLS, "--constraint requirements.lock --group tools"),
+    # What an image runs, and what builds the project in it.
+    ("deploy/runtime.lock", "--constraint requirements.lock --extra fast --extra otel pyproject.toml"),
+    ("deploy/build.lock", "--constraint requirements.lock --group build"),
 )
 TESTED = (LOCK, TOOLS)
 
