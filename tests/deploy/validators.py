@@ -19,21 +19,8 @@ Judge = Callable[[Path], str]
 
 EXPOSED = 2.0
 _EXPOSURE = re.compile(r"Overall exposure level for \S+: ([\d.]+)")
-_INSTRUCTIONS = frozenset(
-    [
-        "FROM",
-        "ENV",
-        "WORKDIR",
-        "COPY",
-        "RUN",
-        "LABEL",
-        "USER",
-        "EXPOSE",
-        "HEALTHCHECK",
-        "STOPSIGNAL",
-        "ENTRYPOINT",
-        "CMD",
-    ]
+_INSTRUCTION = re.compile(
+    r"(FROM|ENV|WORKDIR|COPY|RUN|LABEL|USER|EXPOSE|HEALTHCHECK|STOPSIGNAL|ENTRYPOINT|CMD) "
 )
 
 
@@ -99,7 +86,7 @@ def image(file: Path) -> str:
     """A small judge of our own: instructions that exist, sources that exist, no secret in a layer."""
     said = re.sub(r"\\\n", " ", file.read_text())
     lines = [line for line in said.splitlines() if line and not line.startswith("#")]
-    complaints = [line for line in lines if line.split()[0] not in _INSTRUCTIONS]
+    complaints = [line for line in lines if not _INSTRUCTION.match(line)]
     root = Path(__file__).parents[2]
     for line in lines:
         word, *rest = line.split()
