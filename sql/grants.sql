@@ -54,7 +54,8 @@ grant execute on function outbox.enlist, outbox.beat, outbox.poll, outbox.look, 
 grant execute on function outbox.cancel, outbox.retry, outbox.snooze, outbox.redrive, outbox.cancel_many, outbox.purge,
   outbox.unhold, outbox.pause, outbox.resume, outbox.configure_queue, outbox.weigh, outbox.add_route,
   outbox.change_route, outbox.remove_route, outbox.add_handler, outbox.remove_handler, outbox.resume_provider,
-  outbox.recover, outbox.revoke_key, outbox.expunge
+  outbox.recover, outbox.revoke_key, outbox.expunge, outbox.disable_schedule, outbox.remove_schedule,
+  outbox.run_schedule
   to outbox_operator;
 
 -- Readers; a function that a view calls runs as whoever asks the view.
@@ -64,7 +65,8 @@ grant select on outbox.queue_depth, outbox.tenant_depth, outbox.open_leases, out
   outbox.dead_jobs, outbox.failure_groups, outbox.throughput, outbox.blocked_lanes, outbox.live_workers,
   outbox.endpoint_health, outbox.provider_health, outbox.usage_by_day, outbox.stream_lag,
   outbox.pending_stalled, outbox.key_use, outbox.audit_trail,
-  outbox.pipeline_trail, outbox.open_interactions, outbox.chore_health, outbox.vacuum_pins, outbox.table_health,
+  outbox.pipeline_trail, outbox.late_schedules, outbox.open_interactions, outbox.chore_health,
+  outbox.vacuum_pins, outbox.table_health,
   outbox.held_partitions,
   outbox.server_health
   to outbox_reader, outbox_operator;

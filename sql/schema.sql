@@ -597,7 +597,6 @@ create table outbox.leases (
   queue_id integer not null,
   claimed_at timestamp with time zone not null,
   deadline_at timestamp with time zone not null,
-  expires_at timestamp with time zone,
   job_ids uuid[] not null,
   nos smallint[] not null,
   attempts smallint[] not null,
@@ -849,6 +848,49 @@ create table outbox.routes (
   constraint routes_team_id_fkey FOREIGN KEY (team_id) REFERENCES outbox.teams(id)
 );
 
+create table outbox.schedules (
+  id uuid not null,
+  team_id uuid not null,
+  project_id uuid not null,
+  name text not null,
+  cron text not null,
+  timezone text not null default 'UTC'::text,
+  type text not null,
+  payload jsonb not null default '{}'::jsonb,
+  subject text,
+  ordering_key text,
+  enabled boolean not null default true,
+  missed text not null default 'once'::text,
+  missed_cap integer not null default 100,
+  starts_at timestamp with time zone,
+  ends_at timestamp with time zone,
+  state text not null default 'active'::text,
+  reason text,
+  next_at timestamp with time zone,
+  last_tick timestamp with time zone,
+  revision integer not null default 1,
+  key_id uuid,
+  actor text,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint schedules_pkey PRIMARY KEY (id),
+  constraint schedules_check CHECK ((ends_at > starts_at)),
+  constraint schedules_check1 CHECK (((next_at IS NULL) = ((NOT enabled) OR (state = 'ended'::text)))),
+  constraint schedules_cron_check CHECK (((char_length(cron) >= 1) AND (char_length(cron) <= 200))),
+  constraint schedules_missed_cap_check CHECK (((missed_cap >= 1) AND (missed_cap <= 1000))),
+  constraint schedules_missed_check CHECK ((missed = ANY (ARRAY['once'::text, 'skip'::text, 'all'::text]))),
+  constraint schedules_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120))),
+  constraint schedules_ordering_key_check CHECK (((char_length(ordering_key) >= 1) AND (char_length(ordering_key) <= 255))),
+  constraint schedules_reason_check CHECK ((char_length(reason) <= 100)),
+  constraint schedules_state_check CHECK ((state = ANY (ARRAY['active'::text, 'suspended'::text, 'ended'::text]))),
+  constraint schedules_subject_check CHECK ((char_length(subject) <= 255)),
+  constraint schedules_timezone_check CHECK (((char_length(timezone) >= 1) AND (char_length(timezone) <= 64))),
+  constraint schedules_type_check CHECK (((char_length(type) >= 1) AND (char_length(type) <= 255))),
+  constraint schedules_project_id_team_id_fkey FOREIGN KEY (project_id, team_id) REFERENCES outbox.projects(id, team_id),
+  constraint schedules_name UNIQUE (project_id, name)
+)
+with (fillfactor=80);
+
 create table outbox.sessions (
   id uuid not null,
   team_id uuid not null,
@@ -1024,6 +1066,8 @@ create table outbox.workers (
   draining boolean not null default false,
   fenced_at timestamp with time zone,
   cancelled uuid[] not null default '{}'::uuid[],
+  login text,
+  project_ids uuid[],
   constraint workers_pkey PRIMARY KEY (id),
   constraint workers_kind_check CHECK ((kind = ANY (ARRAY['daemon'::text, 'pull'::text, 'sql'::text]))),
   constraint workers_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 120)))
@@ -1085,6 +1129,9 @@ CREATE INDEX queues_made_by ON outbox.queues USING btree (made_by) WHERE (made_b
 CREATE INDEX ready_job ON outbox.ready USING btree (job_id);
 CREATE INDEX routes_pattern ON outbox.routes USING btree (pattern);
 CREATE INDEX routes_scope ON outbox.routes USING btree (project_id, team_id);
+CREATE INDEX schedules_due ON outbox.schedules USING btree (next_at) WHERE (state = 'active'::text);
+CREATE INDEX schedules_project ON outbox.schedules USING btree (project_id, id);
+CREATE INDEX schedules_suspended ON outbox.schedules USING btree (next_at) WHERE (state = 'suspended'::text);
 CREATE INDEX sessions_content ON outbox.sessions USING btree (project_id, content_session_id, created_at) WHERE (content_session_id IS NOT NULL);
 CREATE UNIQUE INDEX sessions_identity ON outbox.sessions USING btree (project_id, identity) WHERE (identity IS NOT NULL);
 CREATE INDEX sessions_open ON outbox.sessions USING btree (project_id, id) WHERE (ended_at IS NULL);
@@ -1100,11 +1147,14 @@ CREATE INDEX usage_calls_provider ON outbox.usage_calls USING btree (provider, a
 CREATE INDEX usage_calls_team ON outbox.usage_calls USING btree (team_id, at);
 CREATE UNIQUE INDEX usage_months_scope ON outbox.usage_months USING btree (team_id, month, kind, model, COALESCE(project_id, '00000000-0000-0000-0000-000000000000'::uuid));
 CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (team_id, day, COALESCE(project_id, '00000000-0000-0000-0000-000000000000'::uuid));
+CREATE UNIQUE INDEX workers_pull ON outbox.workers USING btree (key_id, name) WHERE (kind = 'pull'::text);
+CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id IS NOT NULL);
 
 -- function outbox.action_fits(p_action text, p_wanted text) returns boolean immutable
 -- function outbox.add_endpoint_key(p_endpoint uuid, p_kind text, p_sealed bytea, p_public text) returns void volatile
 -- function outbox.add_handler(p_caller outbox.caller, p_name text, p_open boolean DEFAULT true) returns boolean volatile security definer
 -- function outbox.add_route(p_caller outbox.caller, p_pattern text, p_queue text, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns uuid volatile security definer
+-- function outbox.add_schedule(p_caller outbox.caller, p_project uuid, p_fields jsonb, p_at timestamp with time zone, p_next timestamp with time zone) returns uuid volatile
 -- function outbox.admit(p_caller outbox.caller) returns outbox.caller stable
 -- function outbox.advance_lane(p_lane bigint) returns void volatile
 -- function outbox.allow_egress(p_caller outbox.caller, p_project uuid, p_on boolean) returns boolean volatile
@@ -1146,6 +1196,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.change_memory(p_caller outbox.caller, p_memory uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns uuid volatile
 -- function outbox.change_project(p_caller outbox.caller, p_project uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.projects volatile
 -- function outbox.change_route(p_caller outbox.caller, p_route uuid, p_options jsonb) returns void volatile security definer
+-- function outbox.change_schedule(p_caller outbox.caller, p_schedule uuid, p_fields jsonb, p_next timestamp with time zone) returns void volatile
 -- function outbox.change_team(p_caller outbox.caller, p_team uuid, p_changes jsonb, p_revision integer DEFAULT NULL::integer) returns outbox.teams volatile
 -- function outbox.check_answer(p_answer jsonb, p_digest text) returns text immutable
 -- function outbox.check_budgets(p_budgets jsonb) returns void immutable
@@ -1159,14 +1210,15 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.check_project_settings(p_settings jsonb) returns void stable
 -- function outbox.check_recovery(p_endpoint outbox.endpoints, p_since timestamp with time zone, p_until timestamp with time zone, p_only text, p_types text[], p_rate numeric) returns void volatile
 -- function outbox.check_route(p_route outbox.routes) returns void volatile
+-- function outbox.check_schedule(p_row outbox.schedules) returns void stable
 -- function outbox.check_setting_names(p_settings jsonb) returns void immutable
 -- function outbox.check_settings(p_settings jsonb) returns void volatile
 -- function outbox.choose_project(p_project uuid, p_mine uuid[]) returns uuid stable
 -- function outbox.cjk() returns text immutable
--- function outbox.claim(p_worker uuid, p_limit integer, p_spots outbox.spot[] DEFAULT NULL::outbox.spot[]) returns SETOF outbox.claimed volatile security definer
+-- function outbox.claim(p_worker uuid, p_limit integer, p_spots outbox.spot[] DEFAULT NULL::outbox.spot[], p_lease interval DEFAULT NULL::interval) returns SETOF outbox.claimed volatile security definer
 -- function outbox.claim_interaction(p_caller outbox.caller, p_id text, p_project uuid, p_connection text, p_actor text, p_answer jsonb, p_digest bytea) returns outbox.interactions volatile
 -- function outbox.claim_job_key(p_job outbox.jobs) returns uuid volatile
--- function outbox.claim_lanes(p_spots outbox.spot[], p_limit integer, p_now timestamp with time zone) returns outbox.ready[] volatile
+-- function outbox.claim_lanes(p_spots outbox.spot[], p_limit integer, p_now timestamp with time zone, p_projects uuid[] DEFAULT NULL::uuid[]) returns outbox.ready[] volatile
 -- function outbox.claim_lease(p_worker outbox.workers, p_rows outbox.ready[], p_now timestamp with time zone) returns SETOF outbox.claimed volatile
 -- function outbox.claim_live(p_rows outbox.ready[], p_now timestamp with time zone) returns outbox.ready[] volatile
 -- function outbox.claim_over(p_rows outbox.ready[], p_now timestamp with time zone) returns outbox.settling[] volatile
@@ -1196,9 +1248,12 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.delivered(p_event uuid, p_received timestamp with time zone, p_queue integer, p_only text) returns boolean stable
 -- function outbox.deny_interaction(p_caller outbox.caller, p_id text, p_project uuid, p_connection text, p_actor text DEFAULT NULL::text) returns void volatile
 -- function outbox.disable_endpoint(p_endpoint uuid, p_trigger text, p_class text DEFAULT NULL::text, p_status integer DEFAULT NULL::integer, p_quiet boolean DEFAULT false) returns boolean volatile
+-- function outbox.disable_schedule(p_caller outbox.caller, p_schedule uuid) returns boolean volatile security definer
 -- function outbox.drain_outboxevents(p_limit integer) returns TABLE(n bigint, status integer, project_id uuid, jobs jsonb) volatile
 -- function outbox.drop_observations(p_project uuid, p_observations uuid[]) returns integer volatile
+-- function outbox.due_for(p_workers uuid[], p_queues integer[]) returns SETOF integer volatile
 -- function outbox.due_queues(p_worker uuid, p_now timestamp with time zone) returns integer[] volatile
+-- function outbox.due_schedule(p_without uuid[] DEFAULT '{}'::uuid[]) returns SETOF outbox.schedules volatile
 -- function outbox.effective_scopes(p_scopes text[]) returns text[] immutable
 -- function outbox.enable_endpoint(p_endpoint uuid) returns boolean volatile
 -- function outbox.end_deliveries(p_limit integer) returns integer volatile
@@ -1243,9 +1298,12 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.hasten_gathering(p_session uuid) returns integer volatile
 -- function outbox.hasten_lanes(p_jobs uuid[], p_lanes bigint[], p_now timestamp with time zone) returns void volatile
 -- function outbox.head_lanes(p_items outbox.settling[]) returns void volatile
+-- function outbox.heard(p_worker outbox.workers) returns void volatile
+-- function outbox.hire(p_caller outbox.caller, p_name text, p_queue text, p_limit integer, p_lease interval) returns TABLE(worker_id uuid, queue_id integer, handler text, paused boolean) volatile
 -- function outbox.hold() returns interval stable
 -- function outbox.hold_endpoint(p_endpoint uuid) returns void volatile
 -- function outbox.hold_session(p_caller outbox.caller, p_session uuid) returns outbox.sessions volatile
+-- function outbox.holder(p_caller outbox.caller, p_lease uuid, p_jobs uuid[] DEFAULT NULL::uuid[]) returns uuid volatile
 -- function outbox.idle_sessions(p_limit integer, p_after uuid, p_upto uuid) returns TABLE(session_id uuid, quiet_since timestamp with time zone) stable
 -- function outbox.incarnation() returns text stable
 -- function outbox.incoming_of(p_event jsonb, p_project uuid, p_ord integer) returns outbox.incoming stable
@@ -1273,21 +1331,25 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.keep_reply(p_claim jsonb, p_status integer, p_reply jsonb, p_lives interval) returns void volatile
 -- function outbox.key_revoked(p_key uuid) returns boolean stable
 -- function outbox.lanes_of(p_jobs uuid[]) returns bigint[] volatile
+-- function outbox.lanes_within(p_spots outbox.spot[], p_projects uuid[], p_limit integer, p_now timestamp with time zone) returns bigint[] volatile
 -- function outbox.lease_items(p_lease uuid, p_jobs uuid[], p_outcome text, p_class text) returns outbox.settling[] volatile
 -- function outbox.like_of(p_globs jsonb) returns text[] immutable
--- function outbox.live_worker(p_worker uuid) returns outbox.workers stable
+-- function outbox.live_worker(p_worker uuid) returns outbox.workers volatile
 -- function outbox.living_sources(p_job outbox.jobs, p_events uuid[]) returns uuid[] stable
 -- function outbox.lock_endpoint(p_caller outbox.caller, p_id uuid, p_hold boolean DEFAULT true) returns outbox.endpoints volatile
 -- function outbox.lock_job(p_job outbox.jobs, p_open boolean DEFAULT false) returns record volatile
 -- function outbox.lock_lanes(p_jobs uuid[]) returns bigint[] volatile
 -- function outbox.lock_memory(p_project uuid) returns void volatile
 -- function outbox.lock_place(p_job outbox.jobs, p_state text, p_place text, p_lease uuid, p_open boolean) returns void volatile
+-- function outbox.lock_schedule(p_caller outbox.caller, p_schedule uuid, p_revision integer DEFAULT NULL::integer) returns outbox.schedules volatile
 -- function outbox.look(p_worker uuid, p_queue text DEFAULT NULL::text, p_after outbox.spot DEFAULT NULL::outbox.spot, p_limit integer DEFAULT 200) returns SETOF outbox.spot volatile security definer
--- function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit integer, p_now timestamp with time zone) returns SETOF outbox.spot volatile
+-- function outbox.look_projects(p_queue outbox.queues, p_projects uuid[], p_after bigint, p_limit integer, p_now timestamp with time zone) returns SETOF outbox.spot volatile
+-- function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit integer, p_now timestamp with time zone, p_projects uuid[] DEFAULT NULL::uuid[]) returns SETOF outbox.spot volatile
 -- function outbox.lost_before(p_job uuid, p_no integer) returns boolean stable
 -- function outbox.make_deliveries(p_endpoint outbox.endpoints, p_events uuid[], p_priority integer, p_from timestamp with time zone, p_rate numeric) returns uuid[] volatile
 -- function outbox.make_partitions(p_ahead integer DEFAULT 3) returns integer volatile
 -- function outbox.make_project(p_caller outbox.caller, p_team uuid, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb, p_settings jsonb DEFAULT '{}'::jsonb) returns uuid volatile
+-- function outbox.make_room(p_team uuid, p_now timestamp with time zone) returns void volatile
 -- function outbox.make_team(p_caller outbox.caller, p_name text, p_metadata jsonb DEFAULT '{}'::jsonb) returns uuid volatile
 -- function outbox.match_routes(p_project uuid, p_type text, p_payload jsonb DEFAULT '{}'::jsonb) returns TABLE(route_id uuid, queue text, handler text, decides boolean, enabled boolean) stable security definer
 -- function outbox.matching_memories(p_project outbox.projects, p_filter jsonb, p_limit integer) returns uuid[] stable
@@ -1300,6 +1362,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.merged_metadata(p_metadata jsonb, p_changes jsonb) returns jsonb immutable
 -- function outbox.meter_call(p_call uuid, p_job uuid, p_provider text, p_model text, p_class text, p_tokens_in bigint, p_tokens_out bigint, p_estimated boolean, p_cost_micros bigint, p_ms integer, p_observations integer) returns void volatile
 -- function outbox.minds_key(p_caller outbox.caller, p_key outbox.keys) returns boolean stable
+-- function outbox.mine(p_worker uuid) returns uuid volatile
 -- function outbox.mint_key(p_caller outbox.caller, p_hash bytea, p_prefix text, p_team uuid, p_project uuid, p_scopes text[], p_name text DEFAULT NULL::text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_previous uuid DEFAULT NULL::uuid) returns outbox.keys volatile
 -- function outbox.mint_stream_token(p_caller outbox.caller, p_hash bytea, p_project uuid, p_types text[], p_session uuid, p_subject text, p_ttl interval) returns timestamp with time zone volatile
 -- function outbox.mints_readers(p_scopes text[]) returns boolean immutable
@@ -1331,13 +1394,13 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.open_stream(p_project uuid) returns void volatile
 -- function outbox.outlived(p_limit integer, p_now timestamp with time zone) returns uuid[] volatile
 -- function outbox.owed_events(p_endpoint outbox.endpoints, p_after bigint, p_upto bigint, p_only text, p_types text[] DEFAULT NULL::text[]) returns TABLE(event_id uuid, seq bigint, sequenced_at timestamp with time zone) stable
--- function outbox.own_spots(p_worker uuid, p_limit integer) returns outbox.spot[] volatile
+-- function outbox.own_spots(p_worker uuid, p_limit integer, p_queue text DEFAULT NULL::text) returns outbox.spot[] volatile
 -- function outbox.partitions_end(p_parent text) returns timestamp with time zone stable
 -- function outbox.path_words(p_paths text[]) returns text immutable
 -- function outbox.pausable_project(p_caller outbox.caller, p_project uuid) returns uuid stable
 -- function outbox.pause(p_caller outbox.caller, p_queue text, p_project uuid DEFAULT NULL::uuid, p_until timestamp with time zone DEFAULT NULL::timestamp with time zone, p_reason text DEFAULT NULL::text) returns timestamp with time zone volatile security definer
 -- function outbox.paused_shares(p_queue integer, p_now timestamp with time zone) returns uuid[] stable
--- function outbox.payload(p_worker uuid, p_lease uuid, p_job uuid) returns jsonb stable security definer
+-- function outbox.payload(p_worker uuid, p_lease uuid, p_job uuid) returns jsonb volatile security definer
 -- function outbox.pick_jobs(p_caller outbox.caller, p_filter jsonb, p_states text[], p_limit integer) returns TABLE(job_id uuid, state text, matched integer) volatile
 -- function outbox.place(p_project uuid, p_limit integer DEFAULT 500) returns TABLE(queue text, handler text, n integer) volatile
 -- function outbox.placeable_jobs(p_batch outbox.unplaced, p_last bigint) returns outbox.placeable[] volatile
@@ -1348,6 +1411,8 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.producer_project(p_project uuid) returns uuid stable
 -- function outbox.project_lexeme(p_number integer) returns text immutable
 -- function outbox.project_setting(p_project outbox.projects, p_path text) returns jsonb stable
+-- function outbox.projects_of(p_worker outbox.workers) returns uuid[] stable
+-- function outbox.prolong(p_caller outbox.caller, p_lease uuid, p_for interval, p_jobs uuid[] DEFAULT NULL::uuid[]) returns TABLE(until timestamp with time zone, cancelled uuid[]) volatile
 -- function outbox.provider_answered(p_provider text, p_closes boolean) returns TABLE(queue text, handler text) volatile
 -- function outbox.provider_failed(p_provider text, p_class text, p_retry_in interval, p_closes boolean) returns timestamp with time zone volatile
 -- function outbox.provider_figures() returns TABLE(provider text, held_until timestamp with time zone, class text, since timestamp with time zone, last_ok_at timestamp with time zone, calls_1h bigint, failed_1h bigint, tokens_today bigint, cost_micros_today bigint, holds integer, failures integer, calls_today bigint, capped boolean) stable security definer
@@ -1356,6 +1421,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.publish_caused(p_worker uuid, p_lease uuid, p_job uuid, p_events jsonb) returns TABLE(event_id uuid, project_id uuid, jobs jsonb) volatile security definer
 -- function outbox.publish_many(p_events jsonb[], p_project uuid DEFAULT NULL::uuid) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile security definer
 -- function outbox.publish_rows(p_rows outbox.incoming[]) returns TABLE(ord integer, event_id uuid, duplicate boolean, differs boolean) volatile
+-- function outbox.pullable(p_caller outbox.caller, p_queue text) returns outbox.queues stable
 -- function outbox.purge(p_caller outbox.caller, p_filter jsonb, p_limit integer DEFAULT 1000, p_dry_run boolean DEFAULT false, p_reason text DEFAULT NULL::text) returns outbox.bulk volatile security definer
 -- function outbox.purge_batch(p_purge outbox.purges, p_limit integer, OUT done integer, OUT upto uuid) returns record volatile
 -- function outbox.purge_counts(p_caller outbox.caller, p_project uuid, OUT observations bigint, OUT agent_events bigint, OUT sessions bigint, OUT jobs bigint) returns record stable
@@ -1383,6 +1449,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.remove_endpoint(p_caller outbox.caller, p_id uuid) returns void volatile
 -- function outbox.remove_handler(p_caller outbox.caller, p_name text) returns boolean volatile security definer
 -- function outbox.remove_route(p_caller outbox.caller, p_route uuid) returns boolean volatile security definer
+-- function outbox.remove_schedule(p_caller outbox.caller, p_schedule uuid, p_revision integer DEFAULT NULL::integer) returns void volatile security definer
 -- function outbox.report(p_worker uuid, p_lease uuid, p_job uuid, p_progress jsonb DEFAULT NULL::jsonb, p_checkpoint jsonb DEFAULT NULL::jsonb) returns void volatile security definer
 -- function outbox.requeue(p_items outbox.settling[], p_now timestamp with time zone) returns void volatile
 -- function outbox.reset_stream(p_caller outbox.caller, p_project uuid) returns text volatile security definer
@@ -1407,6 +1474,9 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.route_options(p_route outbox.routes, p_options jsonb, p_also text[] DEFAULT '{}'::text[]) returns outbox.routes volatile
 -- function outbox.route_scope(p_caller outbox.caller, p_route outbox.routes, p_project uuid, p_team text) returns outbox.routes stable
 -- function outbox.row_changes(p_old jsonb, p_new jsonb) returns jsonb immutable
+-- function outbox.run_schedule(p_caller outbox.caller, p_schedule uuid) returns uuid volatile security definer
+-- function outbox.schedule_event(p_row outbox.schedules, p_tick timestamp with time zone, p_missed integer) returns outbox.incoming stable
+-- function outbox.schedule_fault(p_row outbox.schedules) returns text stable
 -- function outbox.scope_openers(p_scope text) returns text[] immutable
 -- function outbox.scoped_interaction(p_caller outbox.caller, p_id text, p_project uuid, p_connection text, p_actor text) returns outbox.interactions volatile
 -- function outbox.scrub_queries(p_purge outbox.purges, p_limit integer, OUT done integer, OUT upto uuid) returns record volatile
@@ -1448,6 +1518,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.stagger(p_items outbox.settling[], p_rate numeric, p_from integer, p_now timestamp with time zone) returns outbox.settling[] volatile
 -- function outbox.start_session(p_caller outbox.caller, p_project uuid, p_external text DEFAULT NULL::text, p_content text DEFAULT NULL::text, p_agent text DEFAULT NULL::text, p_agent_type text DEFAULT NULL::text, p_platform text DEFAULT NULL::text, p_metadata jsonb DEFAULT '{}'::jsonb, p_reopen boolean DEFAULT false) returns TABLE(session_id uuid, made boolean) volatile
 -- function outbox.summary_job(p_caller outbox.caller, p_session outbox.sessions, p_project outbox.projects, p_moved boolean) returns uuid volatile
+-- function outbox.suspend_schedule(p_row outbox.schedules, p_reason text) returns void volatile
 -- function outbox.switch_endpoint(p_caller outbox.caller, p_id uuid, p_on boolean) returns void volatile
 -- function outbox.take_dead(p_jobs uuid[], p_lanes bigint[]) returns outbox.settling[] volatile
 -- function outbox.take_jobs(p_jobs uuid[], p_states text[]) returns outbox.settling[] volatile
@@ -1468,6 +1539,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- function outbox.tell_waiters(p_jobs uuid[]) returns void volatile
 -- function outbox.term_query(p_lexeme text) returns text immutable
 -- function outbox.texts_of(p_value jsonb) returns text[] immutable
+-- function outbox.tick(p_schedule uuid, p_tick timestamp with time zone, p_next timestamp with time zone, p_missed integer) returns uuid volatile
 -- function outbox.timeline(p_caller outbox.caller, p_event uuid) returns TABLE(at timestamp with time zone, kind text, job_id uuid, details jsonb) stable security definer
 -- function outbox.tokens(p_queue outbox.queues, p_gate outbox.gates, p_now timestamp with time zone) returns double precision immutable
 -- function outbox.traceparent_of(p_text text) returns text immutable
@@ -1522,6 +1594,7 @@ CREATE UNIQUE INDEX usage_requests_scope ON outbox.usage_requests USING btree (t
 -- view outbox.held_jobs (held text, queue text, project_id uuid, jobs bigint, capped boolean, oldest_at timestamp with time zone, until timestamp with time zone)
 -- view outbox.held_partitions (table_name text, partition_name text, from_at timestamp with time zone, to_at timestamp with time zone, bytes bigint, held_by uuid)
 -- view outbox.key_use (key_id uuid, name text, prefix text, team_id uuid, project_id uuid, scopes text[], last_used_at timestamp with time zone, expires_at timestamp with time zone, revoked_at timestamp with time zone, note text)
+-- view outbox.late_schedules (schedule_id uuid, project_id uuid, name text, next_at timestamp with time zone, late interval, state text, reason text)
 -- view outbox.live_workers (worker_id uuid, name text, host text, pid integer, version text, kind text, queues text[], handlers text[], started_at timestamp with time zone, beat_age interval, state text, slots integer, running integer)
 -- view outbox.open_interactions (id text, project_id uuid, connection_id text, kind text, created_at timestamp with time zone, expires_at timestamp with time zone)
 -- view outbox.open_leases (job_id uuid, queue text, handler text, project_id uuid, worker_id uuid, host text, lease_id uuid, attempt integer, claimed_at timestamp with time zone, age interval, deadline_at timestamp with time zone)

@@ -3,7 +3,8 @@
 -- due_queues: queues with due work that this worker may claim (null worker: any); next_due: the least of what
 -- becomes due by itself (later, lanes, tokens, pauses and closings that end); pending, unplaced: the sequencer's;
 -- leases_open; to_reap: a lease or worker looks dead; upkeep: chores that have something to do, so that those which
--- have not cost nothing.
+-- have not cost nothing, and `handlers` when one was declared that the worker does not know; next_tick: the least of
+-- all schedules, also one that is due.
 
 drop function if exists outbox.poll;
 create function outbox.poll(p_worker uuid default null)
@@ -30,7 +31,7 @@ begin
   pending := exists (select from outbox.pending);
   unplaced := exists (select from outbox.unplaced);
   leases_open := exists (select from outbox.leases);
-  to_reap := exists (select from outbox.leases l where l.deadline_at <= v_now or l.expires_at <= v_now
+  to_reap := exists (select from outbox.leases l where l.deadline_at <= v_now
       or not exists (select from outbox.workers w where w.id = l.worker_id and w.fenced_at is null))
     or exists (select from outbox.workers w where w.beats and w.fenced_at is null
       and w.beat_at < v_now - w.beat_every * 4 / 3);
@@ -43,7 +44,13 @@ begin
       or exists (select from outbox.endpoint_secrets s where s.expires_at <= v_now) then 'expire' end,
     case when exists (select from outbox.interactions i where i.state = 'pending' and i.expires_at <= v_now)
       then 'interactions' end,
-    case when exists (select from outbox.purges p where p.step < 5) then 'purge' end], null);
+    case when exists (select from outbox.purges p where p.step < 5) then 'purge' end,
+    case when exists (select from outbox.endpoint_ends) then 'endpoints' end,
+    case when exists (select from outbox.sessions) then 'sessions_idle' end,
+    case when exists (select from outbox.handlers h cross join outbox.workers w
+      where h.name like 'sql:%' and w.id = p_worker and not h.name = any (w.handlers)) then 'handlers' end], null);
+  next_tick := (select s.next_at from outbox.schedules s where s.state = 'active' and s.next_at is not null
+    order by s.next_at limit 1);
   return next;
 end
 $$;

@@ -53,6 +53,9 @@ OPERATOR = READER | {
     "recover",
     "revoke_key",
     "expunge",
+    "disable_schedule",
+    "remove_schedule",
+    "run_schedule",
 }
 MAY = {
     "outbox_producer": PRODUCER,
