@@ -4,7 +4,8 @@ import asyncio
 from pathlib import Path
 
 from outboxd.db import schema
-from tests import cluster, contract
+from tests import cluster
+from tests import promised as contract
 
 FILE = Path(__file__).parents[1] / "sql" / "schema.sql"
 

@@ -5,7 +5,7 @@ import re
 import psycopg
 import pytest
 
-from tests import contract
+from tests import promised as contract
 from tests.sql.test_roles import MAY
 from tests.sql.test_views import VIEWS, promised
 

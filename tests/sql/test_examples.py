@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tests import contract
+from tests import promised as contract
 from tests.clock import Clock
 from tests.sql.engine import MINUTE, Conn, Engine
 
