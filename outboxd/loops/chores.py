@@ -17,6 +17,7 @@ from outboxd.db.pool import Database
 from outboxd.loops.debezium import Debezium
 from outboxd.loops.partitions import Partitions
 from outboxd.loops.requests import ROWS, Requests
+from outboxd.loops.scheduler import MOST, Scheduler
 from outboxd.loops.sweeper import Chore
 from outboxd.loops.wakes import Wakes
 from outboxd.store import chores as store
@@ -70,6 +71,7 @@ def chores(
         *([relay] if config.debezium_table else []),
         Chore(name="reap", interval=_SECOND, once=upkeep.reap, full=_REAPED, asked=True),
         Chore(name="stage", interval=_SECOND, once=upkeep.stage, full=_STAGED, asked=True),
+        Chore(name="tick", interval=_SECOND, once=Scheduler(db, wakes).once, full=MOST, asked=True),
         Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS, asked=True),
         Chore(name="sessions_idle", interval=_MINUTE, once=upkeep.sessions_idle, full=_IDLE_ENDED),
         Chore(

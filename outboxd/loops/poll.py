@@ -90,6 +90,8 @@ class Poll:
             (self._ask if wanted else self._idle)(chore)
         for chore in UPKEEP:
             (self._ask if chore in look.upkeep else self._idle)(chore)
+        ticks = look.next_tick is not None and look.next_tick <= look.now
+        (self._ask if ticks else self._idle)("tick")
         return look
 
     async def _sleep(self, look: Look) -> None:
@@ -116,4 +118,8 @@ class Poll:
     def _latest(self, look: Look) -> timedelta:
         """When something becomes due by itself. What is due and still there is in somebody's hands: look
         again, but not at once."""
-        return LADDER[-1] if look.next_due is None else max(look.next_due - look.now, LADDER[0])
+        latest = LADDER[-1] if look.next_due is None else max(look.next_due - look.now, LADDER[0])
+        # A tick that is due was handed to its chore, which wakes us when it has fired it.
+        if look.next_tick is not None and look.next_tick > look.now:
+            latest = min(latest, look.next_tick - look.now)
+        return latest

@@ -42,6 +42,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     to_stage: bool
     upkeep: list[str]
     """Chores that have something to do."""
+    next_tick: datetime | None
+    """Of all schedules; also one that is due."""
     now: datetime
     newly: bool
     """Nobody knew before that this process sleeps."""
