@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 _FRESH = 5.0
 _MINUTE = 60.0
+_ENDPOINT_STATES = (("enabled",), ("resting",), ("paused",), ("disabled",))
 
 
 class Figures:
@@ -88,11 +89,12 @@ def _show(found: Measured) -> None:
     for (reason,), jobs in found.held.items():
         held[telemetry.held_label(reason),] += int(jobs)
     telemetry.show(telemetry.JOBS_HELD, held)
+    # A state that nobody is in says 0, so that a rise from there is one.
+    telemetry.show(telemetry.ENDPOINTS, {**dict.fromkeys(_ENDPOINT_STATES, 0.0), **found.endpoints})
     for gauge, table in (
         (telemetry.WORKERS, found.workers),
         (telemetry.STUCK_JOBS, found.stuck),
         (telemetry.PROVIDER_HELD, found.providers),
-        (telemetry.ENDPOINTS, found.endpoints),
         (telemetry.TABLE_DEAD_ROWS, found.dead_rows),
         (telemetry.CHORE_LAST_SUCCESS, found.chores),
     ):

@@ -111,6 +111,8 @@ def poll(parts: Parts, worker: Worker | None) -> Poll:
         idle=parts.sweeper.idle,
         proven=lambda: parts.listener.proven,
         worker=worker_id,
+        learn=lambda: None if worker is None else worker.learn(),
+        on_time=parts.ingest.on_time,
         unproven=parts.config.sequencer_poll,
     )
 

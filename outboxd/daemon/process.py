@@ -180,6 +180,8 @@ class Process:
                 readiness=ready,
                 refresh=shared.refresh,
             )
+            hub = app.state.api.hub
+            made.sweeper.done_elsewhere("heal", lambda: hub.heal_age)
         server = Server(serving(app, self._config))
         self._servers.append(server)
         return self._started(group, kind, server.serve([port]))

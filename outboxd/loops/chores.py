@@ -22,6 +22,7 @@ from outboxd.loops.sweeper import Chore
 from outboxd.loops.wakes import Wakes
 from outboxd.store import chores as store
 from outboxd.store import (
+    consoles,
     deletion,
     deliveries,
     endpoint_keys,
@@ -73,7 +74,14 @@ def chores(
         Chore(name="stage", interval=_SECOND, once=upkeep.stage, full=_STAGED, asked=True),
         Chore(name="tick", interval=_SECOND, once=Scheduler(db, wakes).once, full=MOST, asked=True),
         Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS, asked=True),
-        Chore(name="sessions_idle", interval=_MINUTE, once=upkeep.sessions_idle, full=_IDLE_ENDED),
+        Chore(
+            name="sessions_idle",
+            interval=_MINUTE,
+            once=upkeep.sessions_idle,
+            full=_IDLE_ENDED,
+            asked=True,
+            spaced=True,
+        ),
         Chore(
             name="interactions",
             interval=_HALF_MINUTE,
@@ -81,7 +89,14 @@ def chores(
             full=interactions.SWEPT,
             asked=True,
         ),
-        Chore(name="endpoints", interval=_MINUTE, once=upkeep.endpoints, full=_UNDELIVERED),
+        Chore(
+            name="endpoints",
+            interval=_MINUTE,
+            once=upkeep.endpoints,
+            full=_UNDELIVERED,
+            asked=True,
+            spaced=True,
+        ),
         Chore(name="retention", interval=_TEN_MINUTES, once=upkeep.retention, full=_EXPIRED),
         Chore(name="purge", interval=_TEN_SECONDS, once=upkeep.purge, full=1, asked=True),
         Chore(name="partitions_make", interval=_TEN_MINUTES, once=partitions.make),
@@ -89,7 +104,7 @@ def chores(
         Chore(
             name="usage", interval=_TEN_SECONDS, once=partial(metering.sum_up, config.usage_days), full=ROWS
         ),
-        Chore(name="vacuum", interval=_MINUTE, once=upkeep.vacuum, limit=_VACUUM),
+        Chore(name="vacuum", interval=_MINUTE, once=upkeep.vacuum, limit=_VACUUM, asked=True, spaced=True),
     )
 
 
@@ -127,13 +142,14 @@ class Upkeep:
         return sum(each.n for each in due)
 
     async def expire(self) -> int:
-        """Ends what nobody may start any more, and drops keys, replies and tokens that no longer count."""
+        """Ends what nobody may start any more, and drops keys, replies, tokens and sessions that are over."""
         ended = await self._run(lambda conn: jobs.expire(conn, _EXPIRED))
         forgotten = await self._run(lambda conn: store.forget_event_keys(conn, _KEYS))
         replies = await self._run(lambda conn: idempotency.forget(conn, _KEYS))
         tokens = await self._run(lambda conn: stream_tokens.forget(conn, _KEYS))
         signing = await self._run(lambda conn: endpoint_keys.forget(conn, _KEYS))
-        return _KEYS if ended >= _EXPIRED else max(ended, forgotten, replies, tokens, signing)
+        consoled = await self._run(lambda conn: consoles.forget(conn, _KEYS))
+        return _KEYS if ended >= _EXPIRED else max(ended, forgotten, replies, tokens, signing, consoled)
 
     async def sessions_idle(self) -> int:
         """Ends sessions that have gone quiet, also those that went on after an end."""

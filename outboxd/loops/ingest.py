@@ -89,6 +89,7 @@ class Ingest:
         self._bytes = 0
         self._something = asyncio.Event()
         self._closed = False
+        self._timed_at = float("-inf")
         self._expiry: asyncio.TimerHandle | None = None
         # Read when somebody scrapes: two gauges an event cost more than its encoding.
         telemetry.INGEST_QUEUE_EVENTS.set_function(lambda: self._events)
@@ -281,10 +282,16 @@ class Ingest:
         except Error as failed:
             log.warning("partitions not made", code=failed.code, exc_info=failed)
 
+    def on_time(self, theirs: datetime, ours: float) -> None:
+        """What the database's clock said when ours said `ours`: polls see it, and spare us the question."""
+        self.mint.set(theirs, ours)
+        self._timed_at = time.monotonic()
+
     async def _keep_time(self) -> None:
         while True:
             await asyncio.sleep(_CLOCK_EVERY)
-            await self._measure()
+            if time.monotonic() - self._timed_at > _CLOCK_EVERY:
+                await self._measure()
 
     async def _measure(self) -> None:
         """How far the database's clock is ahead; an old measure serves while it cannot be asked."""
@@ -292,7 +299,7 @@ class Ingest:
             async with self._db.connection() as conn:
                 before = time.time()
                 now = await rows.value(await conn.execute("select outbox.clock()"), datetime)
-                self.mint.set(now, (before + time.time()) / 2)
+                self.on_time(now, (before + time.time()) / 2)
         except Error as failed:
             log.warning("database clock not measured", code=failed.code)
 

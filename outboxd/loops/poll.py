@@ -11,7 +11,7 @@ come slowly the process says in `idle` that its sequencer sleeps, so that produc
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import structlog
@@ -31,11 +31,13 @@ _SLEEPY = 2
 """From this step of the ladder on, producers in SQL are asked to notify."""
 _AFTER_FAILURE = timedelta(seconds=1)
 
-UPKEEP = ("expire", "interactions", "purge")
+UPKEEP = ("expire", "interactions", "purge", "endpoints", "sessions_idle")
 """Chores that a look has work for, besides those of the queues."""
 
 Ask = Callable[[str], None]
-"""Runs that chore now."""
+"""Runs that chore now, or as soon as it may."""
+OnTime = Callable[[datetime, float], None]
+"""Gets what the database's clock says, and what ours said then, unix seconds."""
 
 
 class Poll:
@@ -50,16 +52,20 @@ class Poll:
         idle: Ask,
         proven: Callable[[], bool],
         worker: Callable[[], UUID | None] = lambda: None,
+        learn: Callable[[], None] = lambda: None,
+        on_time: OnTime = lambda *_: None,
         unproven: timedelta = timedelta(milliseconds=200),
     ) -> None:
-        """`ask` and `idle` get a chore's name: there is work for it, there is none. `unproven` is the
-        pace while hints do not arrive."""
+        """`ask` and `idle` get a chore's name: there is work for it, there is none. `learn`: a handler was
+        declared that the worker does not know. `unproven` is the pace while hints do not arrive."""
         self._db = db
         self._wakes = wakes
         self._ask = ask
         self._idle = idle
         self._proven = proven
         self._worker = worker
+        self._learn = learn
+        self._on_time = on_time
         self._unproven = unproven
         self._process = uuid4()
         self._step = 0
@@ -78,16 +84,21 @@ class Poll:
         """One look, and everybody woken for whom it found something."""
         worker = self._worker()
         async with self._db.connection() as conn:
+            before = time.time()
             look = await queues.poll(
                 conn, worker, worker or self._process, asleep=self._step >= _SLEEPY and self._proven()
             )
+            self._on_time(look.now, (before + time.time()) / 2)
         self.looks += 1
         if look.due_queues:
             self._wakes.queues.wake((ANYTHING,))
         if look.pending or look.unplaced:
             self._wakes.sequencer.wake((ANYTHING,))
-        for chore, wanted in (("stage", look.to_stage), ("reap", look.to_reap)):
+        moves = bool(look.due_queues) or look.leases_open or look.pending
+        for chore, wanted in (("stage", look.to_stage), ("reap", look.to_reap), ("vacuum", moves)):
             (self._ask if wanted else self._idle)(chore)
+        if "handlers" in look.upkeep:
+            self._learn()
         for chore in UPKEEP:
             (self._ask if chore in look.upkeep else self._idle)(chore)
         ticks = look.next_tick is not None and look.next_tick <= look.now

@@ -1,7 +1,7 @@
 """Upkeep: chores that every process does now and then, each on its own.
 
 A chore that raises or hangs stops no other: each has a task, a time limit, and a row in
-`outbox.chores` that says when it last went well, written every 30 s at most. Each is bounded per run
+`outbox.chores` that says when it last went well, written every 45 s. Each is bounded per run
 and comes again at once when its run was full. All of them are safe on many processes at once.
 """
 
@@ -22,7 +22,7 @@ from outboxd.store import chores as store
 log = structlog.get_logger()
 
 _FIRST_WITHIN = 30.0
-_WRITE_EVERY = timedelta(seconds=30)
+_WRITE_EVERY = timedelta(seconds=45)
 _AFTER_FAILURE = 1.0
 _FULL_RUNS = 100
 """In a row; then the others get the connection for a while."""
@@ -37,6 +37,8 @@ class Chore(msgspec.Struct, frozen=True, kw_only=True):
     """So many rows mean that there are more."""
     asked: bool = False
     """Runs when a poll has seen work for it, not by time."""
+    spaced: bool = False
+    """And not sooner than its interval after the last run: a look cannot tell whether the work is done."""
     limit: timedelta = timedelta(seconds=35)
     """Of one run; the statements in it have 30 s."""
 
@@ -51,6 +53,7 @@ class Sweeper:
         self._chores = {chore.name: chore for chore in chores}
         self._asked = {chore.name: asyncio.Event() for chore in chores}
         self._succeeded: dict[str, float] = {}
+        self._elsewhere: dict[str, Callable[[], float]] = {}
         self._write_every = write_every
 
     def ask(self, name: str) -> None:
@@ -60,6 +63,10 @@ class Sweeper:
     def idle(self, name: str) -> None:
         """A poll saw no work for that chore, which is as good as a run."""
         self._succeeded[name] = time.monotonic()
+
+    def done_elsewhere(self, name: str, age: Callable[[], float]) -> None:
+        """A chore that another loop sees to; `age`: seconds since it last went well."""
+        self._elsewhere[name] = age
 
     async def run(self) -> None:
         """Never returns."""
@@ -86,6 +93,7 @@ class Sweeper:
         """Remembers in the database what went well since the last time."""
         now = time.monotonic()
         ages = {name: timedelta(seconds=now - at) for name, at in self._succeeded.items()}
+        ages |= {name: timedelta(seconds=age()) for name, age in self._elsewhere.items()}
         if ages:
             async with self._db.connection() as conn:
                 await store.succeeded(conn, ages)
@@ -95,6 +103,8 @@ class Sweeper:
         asked = self._asked[chore.name]
         # Processes that start together do not sweep together.
         pause = random.uniform(0, min(chore.interval.total_seconds(), _FIRST_WITHIN))  # noqa: S311
+        if chore.spaced:
+            await asyncio.sleep(pause)
         while True:
             await _until(asked, None if chore.asked else pause)
             asked.clear()
@@ -105,6 +115,8 @@ class Sweeper:
                     await asyncio.sleep(_AFTER_FAILURE)
                 if done is None or chore.full is None or done < chore.full:
                     break
+            if chore.spaced:
+                await asyncio.sleep(pause)
 
     async def _write(self) -> None:
         while True:

@@ -35,7 +35,7 @@ Conn = AsyncConnection[dict[str, Any]]
 Declared = Callable[[Conn], Awaitable[Sequence[Handler]]]
 
 _AWAY = (0.1, 3.0)
-_LEARN_EVERY = 30.0
+_LEARN_EVERY = 300.0
 _GOODBYE = 1.0
 
 
@@ -79,6 +79,7 @@ class Worker:
         self._net_timeout = net_timeout
         self._shift: Shift | None = None
         self._alive: Liveness | None = None
+        self._unknown = asyncio.Event()
         self._left: set[asyncio.Task[Any]] = set()
         """What outlived its shift: threads that still run, statements that a dead network swallowed."""
 
@@ -100,6 +101,10 @@ class Worker:
     @property
     def running(self) -> int:
         return self._means.slots.busy
+
+    def learn(self) -> None:
+        """A handler was declared that it does not know."""
+        self._unknown.set()
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         """Until `stop` is set and everything is put away; `hurry` makes that short."""
@@ -154,13 +159,16 @@ class Worker:
     async def _learn_on(self, worker: UUID) -> None:
         """For the length of a shift."""
         while self._declared is not None:
-            await asyncio.sleep(_LEARN_EVERY)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._unknown.wait(), _LEARN_EVERY)
+            self._unknown.clear()
             try:
                 async with self._means.db.connection() as conn:
                     if await self._learn(conn):
                         await workers.knows(conn, worker, self._means.handlers, self._writes())
             except Error as failed:
                 log.warning("declared handlers not read", code=failed.code)
+                await asyncio.sleep(_AWAY[1])
 
     async def _open_queues(self) -> None:
         for queue, handler in self._queues.items():

@@ -27,8 +27,9 @@ from (select provider from outbox.provider_holds
   union select unnest(string_to_array(value, ',')) from outbox.settings where name = 'providers') n
 left join outbox.provider_holds h on h.provider = n.provider where n.provider <> ''
 """
+# Probing: its rest is over, and nothing has succeeded since.
 _ENDPOINTS: LiteralString = """
-select case when e.state = 'enabled' and q.closed_until > (select outbox.clock()) then 'resting'
+select case when e.state = 'enabled' and (q.probing or q.closed_until > (select outbox.clock())) then 'resting'
   else e.state end, count(*)
 from outbox.endpoints e join outbox.queues q on q.id = e.queue_id group by 1
 """

@@ -4,7 +4,8 @@
 -- becomes due by itself (later, lanes, tokens, pauses and closings that end); pending, unplaced: the sequencer's;
 -- leases_open; to_reap: a lease or worker looks dead; upkeep: chores that have something to do, so that those which
 -- have not cost nothing, and `handlers` when one was declared that the worker does not know; next_tick: the least of
--- all schedules, also one that is due.
+-- all schedules, also one that is due. A worker that is bound to projects is told due_queues and nothing else; one of
+-- another login is OX409.
 
 drop function if exists outbox.poll;
 create function outbox.poll(p_worker uuid default null)
@@ -16,6 +17,12 @@ as $$
 declare
   v_now timestamptz := outbox.clock();
 begin
+  if session_user <> current_user and not outbox.is_daemon()
+     and outbox.projects_of(outbox.live_worker(p_worker)) is not null then
+    return query select outbox.due_queues(p_worker, v_now), null::timestamptz, false, false, false, false, false,
+      '{}'::text[], null::timestamptz;
+    return;
+  end if;
   due_queues := case when p_worker is null then '{}' else outbox.due_queues(p_worker, v_now) end;
   next_due := (select least(
     (select l.run_at from outbox.later l order by l.run_at limit 1),

@@ -1,6 +1,7 @@
 """All tails of a process, how they are told that feeds grow, and how readers come and go."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -34,12 +35,18 @@ class Hub:
         self._tails: dict[UUID, Tail] = {}
         self._healer: asyncio.Task[None] | None = None
         self._now = asyncio.Event()
+        self._healed_at = time.monotonic()
         wakes.on_stream(self._told)
         telemetry.STREAM_SUBSCRIBERS_REPLAYING.set_function(self._replaying)
 
     @property
     def tails(self) -> int:
         return len(self._tails)
+
+    @property
+    def heal_age(self) -> float:
+        """Seconds since the chore `heal` went well; none while there is nothing to look at."""
+        return time.monotonic() - self._healed_at if self._tails else 0.0
 
     async def resolve(self, project: UUID, position: str | None, on_gap: OnGap) -> Start | None:
         """Where a reader begins; None: no such project. Raises DatabaseUnavailable."""
@@ -51,6 +58,7 @@ class Hub:
         """A reader from there on. Nothing is awaited between this and its place in the tail."""
         tail = self._tails.get(project)
         if tail is None:
+            self._healed_at = time.monotonic() - self.heal_age
             of = Feed(project=project, team=start.team_id, epoch=start.epoch)
             tail = self._tails[project] = Tail(self._db, self.reader, self._rings, of, start)
             self._heal_on()
@@ -101,8 +109,11 @@ class Hub:
             self._now.clear()
             try:
                 if self._tails:
-                    await self.heal()
+                    with telemetry.CHORE_SECONDS.labels("heal").time():
+                        await self.heal()
+                    self._healed_at = time.monotonic()
             except Error as failed:
+                telemetry.CHORE_FAILURES_TOTAL.labels("heal").inc()
                 log.warning("feeds not looked at", code=failed.code)
         self._healer = None
 
