@@ -21,6 +21,7 @@ from outboxd.api import (
     openapi,
     ops,
     publish,
+    schedule_routes,
     session_routes,
     stream_routes,
     tenant_routes,
@@ -170,6 +171,7 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     },
     **interaction_routes.ROUTES,
     **endpoint_routes.ROUTES,
+    **schedule_routes.ROUTES,
     **tenant_routes.ROUTES,
     **stream_routes.ROUTES,
     "/v1/mcp": {

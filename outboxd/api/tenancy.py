@@ -28,6 +28,7 @@ _OWNERS = {
         where o.id = %s and o.created_at > coalesce(p.purged_at, '-infinity')
     """,
     "Project": b"select team_id from outbox.projects where id = %s",
+    "Schedule": b"select team_id from outbox.schedules where id = %s",
     "Session": b"""
         select s.team_id from outbox.sessions s join outbox.projects p on p.id = s.project_id
         where s.id = %s and s.created_at > coalesce(p.purged_at, '-infinity')

@@ -11,6 +11,9 @@ declare
   v_now timestamptz := outbox.clock();
   v_told uuid[];
 begin
+  if session_user <> current_user then
+    p_worker := outbox.mine(p_worker);
+  end if;
   select w.cancelled into v_told from outbox.workers w
   where w.id = p_worker and w.fenced_at is null for update;
   if not found then

@@ -1,11 +1,14 @@
--- outbox.claim_lanes(spots, limit, now) -> the heads of due lanes, taken out of `ready`; their lanes stay locked
+-- outbox.claim_lanes(spots, limit, now, projects) -> the heads of due lanes, taken out of `ready`; their lanes stay
+-- locked
 --
 -- Oldest due first. The heads are read in a second statement: its snapshot is younger than the lock, or a row
 -- committed just before would be missed. Whoever touches a keyed job locks its lane first, so a head is there to
 -- be taken; a lane found empty is closed.
 
-create or replace function outbox.claim_lanes(p_spots outbox.spot[], p_limit int, p_now timestamptz)
-returns outbox.ready[]
+drop function if exists outbox.claim_lanes;
+create function outbox.claim_lanes(
+  p_spots outbox.spot[], p_limit int, p_now timestamptz, p_projects uuid[] default null
+) returns outbox.ready[]
 language plpgsql
 as $$
 declare
@@ -15,7 +18,8 @@ begin
   if p_limit <= 0 or not exists (select from unnest(p_spots) s where s.lane = 0) then
     return '{}';
   end if;
-  v_lanes := array(
+  v_lanes := case when p_projects is not null then outbox.lanes_within(p_spots, p_projects, p_limit, p_now)
+  else array(
     select l.id
     from unnest(p_spots) s
     cross join lateral (
@@ -24,7 +28,7 @@ begin
         and not k.project_id = any (outbox.paused_shares(s.queue_id, p_now))
       order by k.due_at limit s.want for update skip locked) l
     where s.lane = 0
-    limit p_limit);
+    limit p_limit) end;
   with taken as (
     delete from outbox.ready d where d.ctid = any (array(
       select h.ctid

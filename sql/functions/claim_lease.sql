@@ -1,6 +1,7 @@
 -- outbox.claim_lease(worker, rows, now) -> setof claimed: the rows leased, with what the worker needs to run them
 --
--- One lease row per queue and ≤ 100 jobs, keyed ones apart, and one per job where the handler writes. An event job
+-- One lease row per queue and ≤ 100 jobs, keyed ones apart (not of a worker with a time limit, which says one word
+-- about all), and one per job where the handler writes. An event job
 -- reads type, payload, key, actor and trace from its event; after a retry the authority is the retrying caller's,
 -- from the ledger. Takes the tokens, marks the lanes in hand, drops unique keys that last until the start.
 -- Bodies are read once, by primary key.
@@ -18,27 +19,29 @@ begin
       j.team_id, j.project_id, j.event_id, j.max_attempts, j.deadline, j.expires_at, j.timeout, j.ordering_key,
       j.unique_until, j.watched, j.key_id, j.actor, j.request_id, j.traceparent, coalesce(e.payload, j.payload) as payload,
       e.type, e.key_id as event_key, e.actor as event_actor, e.request_id as event_request,
-      e.traceparent as event_trace, e.hops, row_number() over (partition by r.queue_id, r.lane < 0 order by r.job_id) - 1 as n
+      e.traceparent as event_trace, e.hops, r.lane < 0 and p_worker.beats as apart,
+      row_number() over (partition by r.queue_id, r.lane < 0 and p_worker.beats order by r.job_id) - 1 as n
     from unnest(p_rows) r
     cross join lateral (select j.* from outbox.jobs j where j.id = r.job_id offset 0) j
     left join lateral (select e.type, e.payload, e.key_id, e.actor, e.request_id, e.traceparent, e.hops
       from outbox.events e where e.id = j.event_id offset 0) e on true
   ), lease as materialized (
-    select b.queue_id, b.keyed, c.chunk, outbox.uuid7(p_now) as id, q.name, q.handler, q.attempts, q.timeout,
+    select b.queue_id, b.apart, c.chunk, outbox.uuid7(p_now) as id, q.name, q.handler, q.attempts, q.timeout,
       max(coalesce(b.timeout, q.timeout)) as longest
     from body b
     join outbox.queues q on q.id = b.queue_id
     cross join lateral (select case when q.handler = any (p_worker.writes) then b.n else b.n / 100 end as chunk) c
-    group by b.queue_id, b.keyed, c.chunk, q.id
+    group by b.queue_id, b.apart, c.chunk, q.id
   ), sorted as materialized (
     select b.*, l.id as lease_id, l.name, l.handler, l.attempts, l.timeout as usual, l.longest
     from lease l
-    join body b on b.queue_id = l.queue_id and b.keyed = l.keyed
+    join body b on b.queue_id = l.queue_id and b.apart = l.apart
       and l.chunk = case when l.handler = any (p_worker.writes) then b.n else b.n / 100 end
   ), made as (
-    insert into outbox.leases (id, worker_id, queue_id, claimed_at, deadline_at, expires_at, job_ids, nos,
+    insert into outbox.leases (id, worker_id, queue_id, claimed_at, deadline_at, job_ids, nos,
       attempts, series, run_ats, lanes, priorities)
-    select s.lease_id, p_worker.id, s.queue_id, p_now, p_now + s.longest + interval '30 s', p_now + p_worker.lease_for,
+    select s.lease_id, p_worker.id, s.queue_id, p_now,
+      p_now + coalesce(p_worker.lease_for, s.longest + interval '30 s'),
       array_agg(s.job_id), array_agg((s.no + 1)::smallint), array_agg((s.attempt + 1)::smallint),
       array_agg(s.series), array_agg(s.run_at), array_agg(s.lane), array_agg(s.priority)
     -- Sorted once for all seven arrays.

@@ -10,7 +10,7 @@ declare
 begin
   return array(
     select l.id from outbox.leases l
-    where l.deadline_at <= v_now or l.expires_at <= v_now
+    where l.deadline_at <= v_now
       or not exists (select from outbox.workers w where w.id = l.worker_id and w.fenced_at is null)
     order by random() limit p_limit for update skip locked);
 end

@@ -16,7 +16,7 @@ begin
     for v_spot in
       select s.* from outbox.workers w
       join outbox.queues q on q.id = v_queue and outbox.claims_from(w, q, p_now) and outbox.has_token(q, p_now)
-      cross join lateral outbox.look_queue(q, null, 1, p_now) s
+      cross join lateral outbox.look_queue(q, null, 1, p_now, outbox.projects_of(w)) s
       where w.id = p_worker and w.fenced_at is null
     loop
       v_due := v_due || v_queue;

@@ -26,6 +26,7 @@ begin
           and k.objsubid = 2 and k.granted
           and k.database = (select d.oid from pg_database d where d.datname = current_database()))));
   delete from outbox.idle i where not exists (
-    select from outbox.workers w where w.id = i.worker_id and w.fenced_at is null);
+    select from outbox.workers w where w.id = i.worker_id and w.fenced_at is null
+      and (w.beats or w.beat_at >= v_now - 5 * w.beat_every));
 end
 $$;

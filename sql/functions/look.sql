@@ -14,6 +14,7 @@ set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_worker outbox.workers := outbox.live_worker(p_worker);
+  v_projects uuid[] := outbox.projects_of(v_worker);
   v_now timestamptz := outbox.clock();
   v_only int;
   v_queue outbox.queues;
@@ -34,7 +35,7 @@ begin
     exit when v_at is null or v_left <= 0 or (v_only is not null and v_at <> v_only);
     select * into v_queue from outbox.queues q where q.id = v_at;
     if outbox.claims_from(v_worker, v_queue, v_now) and outbox.has_token(v_queue, v_now) then
-      for v_spot in select * from outbox.look_queue(v_queue, v_lane, v_left, v_now) loop
+      for v_spot in select * from outbox.look_queue(v_queue, v_lane, v_left, v_now, v_projects) loop
         return next v_spot;
         v_left := v_left - 1;
       end loop;

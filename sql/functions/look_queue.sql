@@ -1,7 +1,11 @@
--- outbox.look_queue(queue, after lane, limit, now) -> its spots: lane 0 first, then share by share
+-- outbox.look_queue(queue, after lane, limit, now, projects) -> its spots: lane 0 first, then share by share
+--
+-- projects: of those only; null: of all.
 
-create or replace function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit int, p_now timestamptz)
-returns setof outbox.spot
+drop function if exists outbox.look_queue;
+create function outbox.look_queue(
+  p_queue outbox.queues, p_after bigint, p_limit int, p_now timestamptz, p_projects uuid[] default null
+) returns setof outbox.spot
 language plpgsql
 as $$
 declare
@@ -12,6 +16,10 @@ declare
   v_due timestamptz;
   v_weight int;
 begin
+  if p_projects is not null then
+    return query select * from outbox.look_projects(p_queue, p_projects, p_after, p_limit, p_now);
+    return;
+  end if;
   if p_after is null then
     select l.due_at into v_due from outbox.lanes l
     where l.queue_id = p_queue.id and l.lease_id is null and l.blocked_by is null

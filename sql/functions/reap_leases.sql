@@ -11,9 +11,9 @@ begin
   v_items := array(
     select i
     from outbox.leases l
-    -- A lease with a time limit of its own is lost with it, whatever its worker does.
-    cross join lateral (select l.deadline_at <= v_now and coalesce(l.expires_at > v_now, true) and exists (
-      select from outbox.workers w where w.id = l.worker_id and w.fenced_at is null) as hung) h
+    -- Of a worker that does not beat, a lease that has run out is all that says it may be dead.
+    cross join lateral (select l.deadline_at <= v_now and exists (select from outbox.workers w
+      where w.id = l.worker_id and w.fenced_at is null and w.beats) as hung) h
     cross join lateral unnest(outbox.lease_items(l.id, null,
       case when h.hung then 'timed_out' else 'lost' end, case when h.hung then 'hung' else 'lost' end)) i
     where l.id = any (p_leases)

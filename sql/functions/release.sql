@@ -15,6 +15,9 @@ declare
   v_items outbox.settling[];
 begin
   perform outbox.need_read_committed();
+  if session_user <> current_user then
+    p_worker := outbox.mine(p_worker);
+  end if;
   perform from outbox.leases l where l.id = p_lease and l.worker_id = p_worker for update;
   v_items := outbox.lease_items(p_lease, p_jobs, 'released', left(p_reason, 100));
   v_items := outbox.decide(array(select i from unnest(v_items) i where i.worker_id = p_worker), v_now);

@@ -11,6 +11,9 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set enable_seqscan = off
 as $$
 begin
+  if session_user <> current_user then
+    p_worker := outbox.mine(p_worker);
+  end if;
   if octet_length(p_checkpoint::text) > 65536 then
     perform outbox.refuse(413, 'p_checkpoint: at most 64 KiB');
   end if;

@@ -12,6 +12,9 @@ declare
   v_items outbox.settling[];
 begin
   perform outbox.need_read_committed();
+  if session_user <> current_user then
+    p_worker := outbox.mine(p_worker);
+  end if;
   -- All leases before all lanes, as everywhere: one by one would wait for a lease while holding a lane.
   v_leases := array(select l.id from outbox.leases l where l.worker_id = p_worker order by l.id for update);
   v_items := outbox.decide(array(

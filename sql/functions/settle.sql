@@ -20,6 +20,9 @@ declare
   v_open outbox.settling[] := '{}';
 begin
   perform outbox.need_read_committed();
+  if session_user <> current_user then
+    p_worker := outbox.mine(p_worker);
+  end if;
   v_items := outbox.settle_items(p_worker, p_results);
   -- Of several leases each call locks the first one first, or two flushes could wait for each other.
   if exists (select from unnest(v_items) i where i.lease_id <> v_items[1].lease_id) then

@@ -15,7 +15,7 @@ begin
       'last beat ' || date_trunc('milliseconds', v_now - w.beat_at) || ' ago',
       case when s.silent then 'worker_silent: rescued at the time shown' end),
     case when s.silent then least(l.deadline_at, greatest(w.beat_at + 5 * w.beat_every, v_now))
-      else coalesce(least(l.expires_at, l.deadline_at), l.deadline_at) end
+      else l.deadline_at end
   from outbox.leases l
   left join outbox.workers w on w.id = l.worker_id
   cross join lateral (select coalesce(w.fenced_at is not null

@@ -16,7 +16,7 @@ begin
   select count(*) as n, coalesce(sum(w.slots), 0) as slots, coalesce(sum(h.used), 0) as used into v_live
   from outbox.workers w
   cross join lateral (select sum(cardinality(l.job_ids)) as used from outbox.leases l where l.worker_id = w.id) h
-  where w.fenced_at is null and not w.draining and (not w.beats or w.beat_at >= v_now - 5 * w.beat_every)
+  where w.fenced_at is null and not w.draining and w.beat_at >= v_now - 5 * w.beat_every
     and outbox.claims_from(w, v_open, v_now);
   if v_live.n = 0 then
     return query select 10.0, 'no_worker', format('no live worker knows %s and subscribes to %s; %s', p_queue.handler,

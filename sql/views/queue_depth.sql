@@ -41,7 +41,7 @@ cross join lateral (
 cross join lateral (
   select count(*) as workers, count(*) filter (where x.running = 0) as idle_workers
   from outbox.workers x
-  where x.fenced_at is null and not x.draining and (not x.beats or x.beat_at >= t.now - 5 * x.beat_every)
+  where x.fenced_at is null and not x.draining and x.beat_at >= t.now - 5 * x.beat_every
     and q.handler = any (x.handlers)
     and (x.queues is null or exists (select from unnest(x.queues) u
       where u = q.name or (u like '%*' and starts_with(q.name, left(u, -1)))))) k;

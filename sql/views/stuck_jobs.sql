@@ -12,7 +12,7 @@ select s.job_id, q.name as queue, q.handler, j.project_id, coalesce(s.reason, ca
     when q.closed_until > t.now then 'queue_closed'
     when s.blocked_by is not null then 'lane'
     when not exists (select from outbox.workers x
-      where x.fenced_at is null and not x.draining and (not x.beats or x.beat_at >= t.now - 5 * x.beat_every)
+      where x.fenced_at is null and not x.draining and x.beat_at >= t.now - 5 * x.beat_every
         and q.handler = any (x.handlers) and (x.queues is null or exists (select from unnest(x.queues) u
           where u = q.name or (u like '%*' and starts_with(q.name, left(u, -1)))))) then 'no_worker'
     else 'busy' end) as reason, s.since, s.blocked_by

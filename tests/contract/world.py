@@ -147,11 +147,25 @@ async def _endpoint(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> 
     return {"endpoint": told["endpoint"]["id"]}
 
 
+async def _schedule(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
+    told = await _told(
+        http,
+        "/v1/schedules",
+        name=mark,
+        cron="@yearly",
+        type=mark,
+        payload={mark: mark},
+        subject=mark,
+        orderingKey=mark,
+    )
+    return {"schedule": told["schedule"]["id"]}
+
+
 async def _told(http: httpx.AsyncClient, path: str, **body: Any) -> Any:
     reply = await http.post(path, json=body)
     assert reply.status_code in {200, 201}, reply.text
     return reply.json()
 
 
-MAKERS = (_session, _memory, _event, _interaction, _endpoint)
+MAKERS = (_session, _memory, _event, _interaction, _endpoint, _schedule)
 """In the order in which one needs the other; each gives the ids of what it made, by their kind."""
