@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from outboxd.api.answers import Answers
-from outboxd.api.auth import Keys, Scopes
+from outboxd.api.auth import Keys, Refusals, Scopes
 from outboxd.api.backlogs import Backlogs
 from outboxd.api.bodies import Bodies
 from outboxd.api.cors import Cors
@@ -19,6 +19,7 @@ from outboxd.api.info import Lanes
 from outboxd.api.keyring import KeyRing
 from outboxd.api.limits import Quota, Quotas, Rates
 from outboxd.api.privacy import Privacy
+from outboxd.api.queues import Depths
 from outboxd.api.routes import ROUTES
 from outboxd.api.standing import Standing
 from outboxd.api.waits import Waits
@@ -63,9 +64,11 @@ def build(
         requests=requests,
         quotas=Quota(db, requests, config.monthly_request_cap),
         lanes=Lanes(db),
+        depths=Depths(db),
         privacy=Privacy(db, redaction.read(config.redact_file)),
         hub=Hub(db, wakes),
         standing=Standing(db),
+        refusals=Refusals(),
         flows=Flows(readiness, config.streams, config.streams_per_key),
         started=time.monotonic(),
         refresh=refresh,

@@ -25,12 +25,31 @@ _ADDRESSES = 10_000
 _NO_STORE = (b"cache-control", b"no-store")
 
 
+class Refusals:
+    """Refused credentials by address. Weakness: of this process, so n processes refuse n times as many."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def count(self, client: str) -> int:
+        """How many this address has had in its minute, this one included. Raises RateLimited."""
+        now = time.monotonic()
+        since, count = self._known.pop(client, (now, 0))
+        if now - since >= _MINUTE:
+            since, count = now, 0
+        while len(self._known) >= _ADDRESSES:
+            self._known.popitem(last=False)
+        self._known[client] = (since, count + 1)
+        if count >= _REFUSALS:
+            raise RateLimited("too many refused credentials from this address")
+        return count + 1
+
+
 class Keys:
-    """The auth layer. Weakness: refusals are counted per process, so n processes refuse n times as many."""
+    """The auth layer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._refusals: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = of(scope)
@@ -51,7 +70,7 @@ class Keys:
             await self._refuse(exchange, found)
         else:
             exchange.key = found
-            exchange.caller = _caller(found, exchange.request_id)
+            exchange.caller = caller(found, exchange.request_id)
             exchange.extra.append(_NO_STORE)
 
     async def _admit_token(self, exchange: Exchange, secret: bytes) -> None:
@@ -64,29 +83,13 @@ class Keys:
             await self._refuse(exchange, found.key if found else None)
         else:
             exchange.key, exchange.token = found.key, found
-            exchange.caller = _caller(found.key, exchange.request_id)
+            exchange.caller = caller(found.key, exchange.request_id)
             exchange.extra.append(_NO_STORE)
 
     async def _refuse(self, exchange: Exchange, found: Found | None) -> None:
         """The same bytes for an unknown, a revoked and an expired key."""
-        client = address(exchange)
-        count = self._counted(client)
-        if count > _REFUSALS:
-            raise RateLimited("too many refused credentials from this address")
-        if found is not None or count == 1:
-            await note(exchange, "auth.denied", 403, "Forbidden", found)
+        await denied(exchange, found)
         raise Forbidden(_REFUSED)
-
-    def _counted(self, client: str) -> int:
-        """How many refusals this address has had in its minute, this one included."""
-        now = time.monotonic()
-        since, count = self._refusals.pop(client, (now, 0))
-        if now - since >= _MINUTE:
-            since, count = now, 0
-        while len(self._refusals) >= _ADDRESSES:
-            self._refusals.popitem(last=False)
-        self._refusals[client] = (since, count + 1)
-        return count + 1
 
 
 class Scopes:
@@ -121,16 +124,23 @@ def _check(key: Found, operation: Operation) -> None:
         raise Forbidden(_SIBLING)
 
 
+async def denied(exchange: Exchange, found: Found | None) -> None:
+    """Counts a refused credential and tells of it; `found`: whose it is. Raises RateLimited."""
+    count = exchange.api.refusals.count(address(exchange))
+    if found is not None or count == 1:
+        await note(exchange, "auth.denied", 403, "Forbidden", found)
+
+
 async def note(exchange: Exchange, action: str, status: int, code: str, key: Found | None) -> None:
     """A row of the audit trail about a refusal; that it cannot be written does not make it a 500."""
-    caller = _caller(key, exchange.request_id) if key else exchange.caller
+    by = caller(key, exchange.request_id) if key else exchange.caller
     wanted = list(exchange.operation.scopes) if code == "InsufficientScope" else None
     details = {"status": status, "code": code, "requiredScopes": wanted}
     resource = f"{exchange.method} {exchange.template}"
     try:
         async with exchange.api.db.connection() as conn:
             project = key.project_id if key else None
-            await audit.record(conn, caller, action, "route", resource, project=project, details=details)
+            await audit.record(conn, by, action, "route", resource, project=project, details=details)
     except Error as failed:
         log.warning("refusal not in the audit trail", code=failed.code)
 
@@ -151,7 +161,8 @@ def _token(exchange: Exchange) -> bytes | None:
     return dict(parse_qsl(query, keep_blank_values=True)).get(b"token")
 
 
-def _caller(key: Found, request_id: str) -> Caller:
+def caller(key: Found, request_id: str) -> Caller:
+    """Whoever holds the key."""
     return Caller(
         team_id=key.team_id,
         project_ids=None if key.project_id is None else (key.project_id,),

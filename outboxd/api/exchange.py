@@ -27,9 +27,11 @@ from outboxd.store.stream_tokens import Token
 
 if TYPE_CHECKING:
     from outboxd.api.answers import Answers
+    from outboxd.api.auth import Refusals
     from outboxd.api.flows import Flows
     from outboxd.api.info import Lanes
     from outboxd.api.limits import Quota
+    from outboxd.api.queues import Depths
     from outboxd.api.standing import Standing
 
 Header = tuple[bytes, bytes]
@@ -77,9 +79,11 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     requests: Requests
     quotas: "Quota"
     lanes: "Lanes"
+    depths: "Depths"
     flows: "Flows"
     hub: Hub
     standing: "Standing"
+    refusals: "Refusals"
     started: float
     """`time.monotonic()` at the start."""
     refresh: Refresh

@@ -1,6 +1,11 @@
-"""Cancelling and retrying, one job or many. Authority is read in the statement that acts."""
+"""Cancelling, retrying, putting off, letting go: one job or many.
 
-from typing import Annotated, Any
+Authority is read in the statement that acts.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -11,10 +16,10 @@ from outboxd.api import jobs, tenancy
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.json_checks import refused
 from outboxd.api.queries import moment
-from outboxd.api.wire import Epoch
+from outboxd.api.wire import Epoch, now
 from outboxd.db.link import Link
 from outboxd.errors import NotFound
-from outboxd.model.jobs import JobCancelled, JobFull, JobRetried
+from outboxd.model.jobs import JobCancelled, JobFull, JobReply, JobRetried
 from outboxd.store import mending
 from outboxd.store.callers import ByKey
 from outboxd.store.mending import Bulk, Moved
@@ -22,6 +27,8 @@ from outboxd.store.mending import Bulk, Moved
 Reason = Annotated[str, Meta(max_length=500)]
 
 _AT_ONCE, _RATE = 1000, 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+T = TypeVar("T")
 
 
 class WhyIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +63,11 @@ class RetryIn(CancelIn, frozen=True, kw_only=True, rename="camel", forbid_unknow
     rate_per_second: Annotated[float, Meta(ge=0, le=1000)] | None = _RATE
 
 
+class SnoozeIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    until_epoch: Epoch
+    reason: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
 class BulkReply(Bulk, frozen=True, kw_only=True, rename="camel"):
     request_id: str
 
@@ -63,6 +75,7 @@ class BulkReply(Bulk, frozen=True, kw_only=True, rename="camel"):
 WHY = msgspec.json.Decoder(WhyIn)
 CANCEL_MANY = msgspec.json.Decoder(CancelIn)
 RETRY_MANY = msgspec.json.Decoder(RetryIn)
+SNOOZE = msgspec.json.Decoder(SnoozeIn)
 
 
 async def retry(exchange: Exchange) -> Reply:
@@ -88,6 +101,20 @@ async def cancel(exchange: Exchange) -> Reply:
             request_id=exchange.request_id,
         )
     )
+
+
+async def snooze(exchange: Exchange) -> Reply:
+    """POST /v1/jobs/{id}/snooze: a job that is queued is put off"""
+    asked: SnoozeIn = exchange.body
+    until = _EPOCH + timedelta(milliseconds=asked.until_epoch)
+    if until <= now(exchange):
+        raise refused("later than now", ("untilEpoch",), "too_small")
+
+    async def order(conn: Link, by: ByKey, job: UUID) -> None:
+        await mending.snooze(conn, by, job, until, asked.reason)
+
+    _, job = await _one(exchange, order)
+    return x.json(JobReply(generation_job=job))
 
 
 async def retry_many(exchange: Exchange) -> Reply:
@@ -127,21 +154,44 @@ async def cancel_many(exchange: Exchange) -> Reply:
     return _bulk(exchange, await exchange.api.db.run(order))
 
 
+async def purge_many(exchange: Exchange) -> Reply:
+    """POST /v1/jobs/purge: dead letters are let go; they stay failed and cannot be retried"""
+    asked: CancelIn = exchange.body
+    where = _where(asked.filter)
+
+    async def order(conn: Link) -> Bulk:
+        return await mending.purge(
+            conn,
+            tenancy.by_key(exchange, "admin"),
+            where,
+            limit=asked.limit or _AT_ONCE,
+            dry_run=bool(asked.dry_run),
+            reason=asked.reason,
+        )
+
+    return _bulk(exchange, await exchange.api.db.run(order))
+
+
 async def _ordered(exchange: Exchange, verb: Any) -> tuple[Moved, JobFull]:
+    reason = exchange.body.reason if exchange.body else None
+
+    async def order(conn: Link, by: ByKey, job: UUID) -> Moved:
+        changed: Moved = await verb(conn, by, job, reason)
+        return changed
+
+    return await _one(exchange, order)
+
+
+async def _one(exchange: Exchange, order: Callable[[Link, ByKey, UUID], Awaitable[T]]) -> tuple[T, JobFull]:
+    """What is ordered about the job of the path, and the job as it is then. Raises NotFound."""
     job = tenancy.path_id(exchange)
     if job is None:
         raise NotFound("Generation job not found")
-    reason = exchange.body.reason if exchange.body else None
-
-    async def order(conn: Link) -> Moved:
-        changed: Moved = await verb(conn, _by(exchange), job, reason)
-        return changed
-
     try:
-        changed = await exchange.api.db.run(order)
+        done = await exchange.api.db.run(lambda conn: order(conn, _by(exchange), job))
     except NotFound:
         raise await tenancy.refuse(exchange, "Generation job", job, siblings=False) from None
-    return changed, await jobs.full(exchange, job)
+    return done, await jobs.full(exchange, job)
 
 
 def _where(asked: FilterIn) -> dict[str, Any]:

@@ -66,6 +66,7 @@ PARAMETERS: Mapping[str, Any] = {
     "open": Flag,
     "offset": Annotated[int, Meta(ge=0, le=10_000)],
     "order": Literal["asc", "desc"],
+    "payload": Annotated[str, Meta(min_length=1, max_length=4096, description="JSON")],
     "platformSource": text(64),
     "projectId": Ident,
     "queue": text(100),

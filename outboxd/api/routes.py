@@ -22,6 +22,7 @@ from outboxd.api import (
     ops,
     publish,
     schedule_routes,
+    queue_routes,
     session_routes,
     stream_routes,
     tenant_routes,
@@ -121,7 +122,8 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     "/v1/events/{id}/timeline": {"GET": _reads(events.timeline, "events:read", answers={200: Timeline})},
     **session_routes.ROUTES,
     **memory_routes.ROUTES,
-    "/v1/jobs": {"GET": _jobs(jobs.listed, jobs.LIST_QUERY)},
+    "/v1/jobs": {"GET": _jobs(jobs.listed, jobs.LIST_QUERY), "POST": queue_routes.MAKE_JOB},
+    **queue_routes.ROUTES,
     "/v1/jobs/retry": {"POST": _bulk(job_orders.retry_many, job_orders.RETRY_MANY)},
     "/v1/jobs/cancel": {"POST": _bulk(job_orders.cancel_many, job_orders.CANCEL_MANY)},
     "/v1/jobs/{id}": {

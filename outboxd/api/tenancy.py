@@ -27,6 +27,8 @@ _OWNERS = {
         select o.team_id from outbox.observations o join outbox.projects p on p.id = o.project_id
         where o.id = %s and o.created_at > coalesce(p.purged_at, '-infinity')
     """,
+    # A global one is nobody's, and seen by all.
+    "Route": b"select team_id from outbox.routes where id = %s and team_id is not null",
     "Project": b"select team_id from outbox.projects where id = %s",
     "Schedule": b"select team_id from outbox.schedules where id = %s",
     "Session": b"""

@@ -20,12 +20,18 @@ select t.id, t.team_id, t.project_id, t.pattern, q.name as queue, q.handler, t.e
   (extract(epoch from t.timeout) * 1000)::bigint as timeout_ms, t.ordered,
   outbox.ms(t.created_at) as created_at_epoch, t.created_by
 from outbox.routes t join outbox.queues q on q.id = t.queue_id
-where (outbox.sees({CALLER}, t.team_id, t.project_id) or t.team_id is null)
+where (outbox.sees({CALLER}, t.team_id, t.project_id) or t.team_id is null
+  or (t.project_id is null and t.team_id = ({CALLER}).team_id))
 """
 _LIST = f"""{_SHOWN}
   and (%s::uuid is null or t.team_id is null or (t.team_id = %s and (t.project_id is null or %s::uuid is null
     or t.project_id = %s)))
 order by q.name, t.pattern, t.id limit %s
+""".encode()
+_PAGE = f"""{_SHOWN}
+  and (%s::uuid is null or t.project_id is null or t.project_id = %s)
+  and (%s::uuid is null or t.id > %s)
+order by t.id limit %s
 """.encode()
 _GET = f"{_SHOWN} and t.id = %s".encode()
 _ADD = f"select outbox.add_route({CALLER}, %s, %s, %s, %s) as id".encode()
@@ -67,12 +73,20 @@ async def listed(
     conn: Conn, caller: Caller, *, team: UUID | None = None, project: UUID | None = None, limit: int = 50
 ) -> list[Route]:
     """By queue; those that a team or project sees, wider ones included."""
-    values = (row(caller), team, team, project, project, limit)
+    values = (row(caller), row(caller), team, team, project, project, limit)
     return await rows.many(await conn.execute(_LIST, values), Route)
 
 
+async def page(
+    conn: Conn, caller: Caller, *, project: UUID | None, after: UUID | None, limit: int
+) -> list[Route]:
+    """Those behind `after` that the caller, or that project, sees, wider ones included; oldest first."""
+    values = (row(caller), row(caller), project, project, after, after, limit)
+    return await rows.many(await conn.execute(_PAGE, values), Route)
+
+
 async def get(conn: Conn, caller: Caller, route: UUID) -> Route | None:
-    return await rows.maybe(await conn.execute(_GET, (row(caller), route)), Route)
+    return await rows.maybe(await conn.execute(_GET, (row(caller), row(caller), route)), Route)
 
 
 async def add(

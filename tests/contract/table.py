@@ -1,5 +1,6 @@
 """What the walks have to know of each route besides /openapi.json: a new route needs its lines here."""
 
+import time
 from typing import Any
 
 NAMES = {
@@ -8,6 +9,9 @@ NAMES = {
     "/v1/events/{id}/observations": "event",
     "/v1/memories/{id}": "memory",
     "/v1/projects/{id}/memory": "project",
+    "/v1/jobs/{id}/snooze": "job",
+    "/v1/queues/{queue}": "queue",
+    "/v1/routes/{id}": "route",
     "/v1/jobs/{id}": "job",
     "/v1/jobs/{id}/attempts": "job",
     "/v1/jobs/{id}/why": "job",
@@ -42,6 +46,12 @@ NAMES = {
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/events"): {"eventType": "a"},
     ("POST", "/v1/events/batch"): [{"eventType": "a"}],
+    ("POST", "/v1/jobs"): {"queue": "b"},
+    ("POST", "/v1/jobs/{id}/snooze"): {"untilEpoch": round(time.time() * 1000) + 3_600_000},
+    ("POST", "/v1/jobs/purge"): {"filter": {"status": ["failed"]}},
+    ("PATCH", "/v1/queues/{queue}"): {"paused": True},
+    ("POST", "/v1/routes"): {"pattern": "b", "queue": "b"},
+    ("PATCH", "/v1/routes/{id}"): {"priority": 1},
     ("POST", "/v1/jobs/retry"): {"filter": {"status": ["failed"]}},
     ("POST", "/v1/jobs/cancel"): {"filter": {"status": ["queued"]}},
     ("POST", "/v1/jobs/{id}/retry"): {"reason": "because"},
@@ -92,6 +102,8 @@ CHOSEN = frozenset({("POST", "/v1/interactions", ("id",))})
 
 REFUSED_TO_OWNERS: dict[tuple[str, str], int] = {
     ("POST", "/v1/teams"): 403,
+    # Not without the type.
+    ("GET", "/v1/routes/match"): 400,
     # What stands for a job is the endpoint's id again.
     ("POST", "/v1/endpoints/{id}/deliveries/{jobId}/redeliver"): 404,
     # Not without the connection.
@@ -104,6 +116,7 @@ NOT_NULL: dict[tuple[str, str], tuple[str, ...]] = {
     ("PATCH", "/v1/memories/{id}"): ("content", "kind", "metadata"),
     ("PATCH", "/v1/endpoints/{id}"): ("projectId", "url"),
     ("PATCH", "/v1/schedules/{id}"): ("projectId", "name", "cron", "type"),
+    ("PATCH", "/v1/routes/{id}"): ("pattern",),
     ("PATCH", "/v1/teams/{id}"): ("name",),
     ("PATCH", "/v1/projects/{id}"): ("name", "archived"),
 }

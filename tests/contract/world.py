@@ -63,6 +63,9 @@ async def furnished(conn: Conn, served: Served, made: seed.Tenant, mark: str) ->
     async with served.client(made.key) as http:
         for make in MAKERS:
             ids |= await make(http, mark, ids)
+    # Its keyed jobs have their places then, and can be put off.
+    await conn.execute("select outbox.sequence(%s)", ([made.project],))
+    await conn.execute("select outbox.place(%s)", (made.project,))
     # A test-send must not leave this machine: here it is blocked before it is dialled.
     await conn.execute(
         "update outbox.endpoints set url = 'https://127.0.0.1/' || uid where id = %s", (ids["endpoint"],)
@@ -147,6 +150,18 @@ async def _endpoint(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> 
     return {"endpoint": told["endpoint"]["id"]}
 
 
+async def _queue(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
+    """Its name is the server's and stands in replies, so it is not the mark, which must not."""
+    name = f"of-{ids['project']}"
+    await _told(http, "/v1/jobs", queue=name, payload={mark: mark})
+    return {"queue": name}
+
+
+async def _route(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
+    body = {"pattern": f"{mark}.*", "queue": ids["queue"], "contains": {mark: mark}}
+    return {"route": (await _told(http, "/v1/routes", **body))["route"]["id"]}
+
+
 async def _schedule(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
     told = await _told(
         http,
@@ -167,5 +182,5 @@ async def _told(http: httpx.AsyncClient, path: str, **body: Any) -> Any:
     return reply.json()
 
 
-MAKERS = (_session, _memory, _event, _interaction, _endpoint, _schedule)
+MAKERS = (_session, _memory, _event, _interaction, _endpoint, _queue, _route, _schedule)
 """In the order in which one needs the other; each gives the ids of what it made, by their kind."""
