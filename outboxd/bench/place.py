@@ -73,14 +73,20 @@ async def database(
     dsn: str, *, kind: str = "bench", keep: bool = False, schema: bool = True
 ) -> AsyncIterator[str]:
     """DSN of `outboxd_<kind>_<8 hex>`, created here, migrated, and dropped at the end unless `keep`."""
+    with made(dsn, kind=kind, keep=keep) as found:
+        if schema:
+            await migrate.migrate(found)
+        yield found
+
+
+@contextmanager
+def made(dsn: str, *, kind: str, keep: bool = False) -> Iterator[str]:
+    """As `database`, and empty."""
     name = f"outboxd_{kind}_{secrets.token_hex(4)}"
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    made = make_conninfo(dsn, dbname=name)
     try:
-        if schema:
-            await migrate.migrate(made)
-        yield made
+        yield make_conninfo(dsn, dbname=name)
     finally:
         if not keep:
             with psycopg.connect(dsn, autocommit=True) as conn:

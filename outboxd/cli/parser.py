@@ -43,10 +43,10 @@ class Nouns:
         parser = self._all.add_parser(name, help=text, description=text, allow_abbrev=False)
         return _finished(parser, run, needs, forms=forms)
 
-    def process(self, name: str, text: str, run: Process) -> Parser:
+    def process(self, name: str, text: str, run: Process, *, forms: bool = True) -> Parser:
         """A command that stays. Options whose `dest` is the name of a setting win over the environment."""
         parser = self._all.add_parser(name, help=text, description=text, allow_abbrev=False)
-        return _finished(parser, run, "process")
+        return _finished(parser, run, "process", forms=forms)
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Raises ConfigError for a usage error, SystemExit for `--help`."""

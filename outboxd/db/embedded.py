@@ -127,6 +127,26 @@ class Embedded:
         self.crash()
         self.resume()
 
+    def copy_to(self, pgdata: Path) -> None:
+        """A copy of the running cluster that will follow it by streaming, once it is started. For drills.
+
+        Raises Broken with what pg_basebackup said, or when it is not there.
+        """
+        self._who.own(pgdata)
+        options = [
+            "-D",
+            str(pgdata),
+            "-d",
+            self.dsn("postgres"),
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+        ]
+        binaries.run(self._programs.folder / "pg_basebackup", options, self._who.rights())
+
     def alive(self) -> bool:
         return self._server is not None and self._server.alive()
 

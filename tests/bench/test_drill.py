@@ -18,17 +18,19 @@ import pytest
 from outboxd.bench.drill import judge as judging
 from outboxd.bench.drill import ledger
 from outboxd.bench.drill import world as worlds
-from outboxd.bench.drill.crew import Member
+from outboxd.bench.drill.crew import WORK, Member
+from outboxd.bench.drill.faults import Done
 from outboxd.bench.drill.ledger import Ledger
+from outboxd.bench.drill.pair import Pair
 from outboxd.bench.drill.producers import Sql
+from outboxd.bench.drill.puller import Puller
 from outboxd.bench.drill.receiver import Receiver
-from outboxd.bench.drill.run import _folder
+from outboxd.bench.drill.stage import folder
 from outboxd.bench.drill.world import World
 
 proves = pytest.mark.proves
 
 ROOT = Path(__file__).parents[2]
-WORK = ["work", "--app", "outboxd.bench.drill.tasks:app", "--slots", "20"]
 COPIES = itertools.count(1)
 
 # What somebody did to a finished world, and what the judge says of it.
@@ -84,6 +86,16 @@ TAMPERED = {
              where q.name = 'narrow')""",
         "four at once in narrow",
     ),
+    "poison that did no harm": (
+        """update outbox.jobs set queue_id = (select id from outbox.queues where name = 'hang') where id =
+             (select job_id from outbox.attempts where outcome = 'completed' limit 1)""",
+        "poison in hang completed",
+    ),
+    "a job stands in two places": (
+        """insert into outbox.later (run_at, lane, job_id, queue_id, priority, attempt, no, series)
+           select now(), 1, job_id, queue_id, 0, attempt, no, series from outbox.dead_letters limit 1""",
+        "in several places: dead_letters, later",
+    ),
     "a note of a job stays behind": (
         """insert into outbox.checkpoints (job_id, at) select id, now() from outbox.jobs limit 1""",
         "checkpoints holds 1",
@@ -95,24 +107,29 @@ TAMPERED = {
 def finished() -> Iterator[World]:
     """Sixty events, all worked off, and nobody connected any more."""
     # Not in a folder of pytest's: the server's account cannot pass those.
-    with _folder(keep=False, tell=print) as folder:
-        world = asyncio.run(worlds.build(folder))
-        worker = Member(world, "work-0", WORK, world.dsn)
+    with folder(keep=False, tell=print) as here:
+        pair = Pair(here, standby=False, settings={"fsync": "off"})
         try:
-            order(world, 60)
-            worker.signal(signal.SIGTERM)
-            assert worker.wait(20) == 0
-            yield world
+            pair.start()
+            world = asyncio.run(worlds.build(pair.dsn, here / "ledger", pair))
+            worker = Member(world, "work-0", WORK)
+            try:
+                order(world, 60)
+                worker.signal(signal.SIGTERM)
+                assert worker.wait(20) == 0
+                yield world
+            finally:
+                worker.close()
         finally:
-            worker.close()
-            world.server.stop()
+            pair.stop()
 
 
 def order(world: World, most: int) -> None:
     """About so many events; all of it is worked off when this returns."""
     deadline = time.monotonic() + 60
-    producer = Sql(world, "sql", 7, 100)
+    producer, puller = Sql(world, "sql", 7, 100), Puller(world, 7)
     producer.start()
+    puller.start()
     with world.connect() as conn:
         while worlds.first(conn, "select count(*) from outbox.events") < most and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -123,24 +140,33 @@ def order(world: World, most: int) -> None:
     undone.close()
     while judging.waiting(world) and time.monotonic() < deadline:
         time.sleep(0.1)
+    puller.stopping.set()
+    puller.join(10)
+    seen = Ledger(world.ledger / "seen-reader.jsonl")
+    with world.connect() as conn:
+        for seq, event in conn.execute("select seq, event_id from outbox.feed order by seq"):
+            seen.write(position=f"00000000-{seq}", event=str(event))
+    seen.close()
 
 
 @pytest.fixture
 def copied(finished: World, tmp_path: Path) -> World:
     """The finished world once more, to be tampered with."""
     name = f"copy_{next(COPIES)}"
-    with psycopg.connect(finished.server.dsn("template1"), autocommit=True) as conn:
+    assert finished.pair is not None
+    server = finished.pair.primary
+    with psycopg.connect(server.dsn("template1"), autocommit=True) as conn:
         conn.execute(f"create database {name} template outboxd strategy file_copy".encode())
     ledger = tmp_path / "ledger"
     shutil.copytree(finished.ledger, ledger)
-    return msgspec.structs.replace(finished, dsn=finished.server.dsn(name), ledger=ledger)
+    return msgspec.structs.replace(finished, dsn=server.dsn(name), ledger=ledger)
 
 
 def test_a_world_where_all_went_well_is_found_whole(copied: World) -> None:
     found = judging.judge(copied, [])
     assert found.broken == []
-    assert found.acknowledged >= 60
-    assert found.jobs > found.acknowledged
+    assert found.figures.acknowledged >= 60
+    assert found.figures.jobs > found.figures.acknowledged
 
 
 @pytest.mark.parametrize("what", TAMPERED)
@@ -159,6 +185,48 @@ def test_the_judge_sees_a_delivery_that_nobody_owed(copied: World) -> None:
         "delivery of evt-1 has a bad signature",
         "evt-1 was delivered and does not exist",
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ([], "seen-odd got 0 of "),
+        ([{"position": "a-2", "event": "x"}, {"position": "a-1", "event": "y"}], "seen-odd got a-1 after 2"),
+        ([{"position": "a-1", "event": "x"}, {"reset": "ahead"}], "seen-odd was reset: ahead"),
+        (
+            [{"position": "a-1", "event": "x"}, {"reset": "ahead"}, {"position": "a-1", "event": "y"}],
+            "seen-odd: a-1 means two events",
+        ),
+    ],
+)
+def test_the_judge_sees_a_subscriber_who_did_not_get_all_of_it_in_order(
+    copied: World, said: list[dict[str, str]], line: str
+) -> None:
+    odd = Ledger(copied.ledger / "seen-odd.jsonl")
+    for entry in said:
+        odd.write(**entry)
+    odd.close()
+    assert [found for found in judging.judge(copied, []).broken if line in found]
+
+
+def test_after_an_asynchronous_failover_losses_are_counted_and_not_asserted(copied: World) -> None:
+    with copied.connect() as conn:
+        conn.execute("delete from outbox.event_keys where key like 'key:v1:sql-1_'")
+    found = judging.judge(copied, [], lossy=True)
+    assert found.lost
+    assert not [line for line in found.broken if line.startswith("lost")]
+
+
+def test_a_failover_after_which_work_stood_is_told(copied: World) -> None:
+    """What was published after it begins 15 s late."""
+    meant = Ledger(copied.ledger / "producer-late.jsonl")
+    meant.write(key="late", kind="order", said="intent", at=9e9 + 1)
+    meant.close()
+    calls = Ledger(copied.ledger / "calls-0.jsonl")
+    calls.write(kind="effect", job="", attempt=1, key="late", at=9e9 + 15.5)
+    calls.close()
+    blow = Done(name="failover", at=9e9, wall=0, whom="primary", pid=0, lasts=0)
+    assert "work stood for 15.5 s after a failover" in judging.judge(copied, [blow]).broken
 
 
 def test_what_still_waits_is_counted(copied: World) -> None:

@@ -5,28 +5,45 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from outboxd.bench.drill.wires import Wire, Wires
 from outboxd.bench.drill.world import BEAT, World
 
-_READY = 20.0
+_READY = 40.0
+_REVIVED_WITHIN = 0.3
+_FAKETIME = "lib/*/faketime/libfaketimeMT.so.1"
+WORK = ("work", "--app", "outboxd.bench.drill.tasks:app", "--slots", "20")
 
 
 class Member:
     """One process of a role, on the same port and with the same environment each time it is started."""
 
-    def __init__(self, world: World, name: str, command: Sequence[str], listen_url: str) -> None:
-        self.name, self.port = name, _free_port()
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        command: Sequence[str],
+        wire: Wire | None = None,
+        ear: Wire | None = None,
+    ) -> None:
+        """`wire` is before its pool, `ear` before its LISTEN connection."""
+        self.name, self.port, self.wire, self.ear = name, _free_port(), wire, ear
+        self.skew = 0.0
+        """Seconds by which its clock is wrong from its next start on."""
         self._command = [sys.executable, "-m", "outboxd", *command]
         self._file = world.ledger.parent / f"{name}.log"
         self._log = self._file.open("ab")
         self._environ = {
-            "OUTBOXD_DATABASE_URL": world.dsn,
-            "OUTBOXD_LISTEN_URL": listen_url,
+            "OUTBOXD_DATABASE_URL": wire.dsn if wire else world.dsn,
+            "OUTBOXD_LISTEN_URL": ear.dsn if ear else world.dsn,
             "OUTBOXD_SECRET_KEYS": world.secret_key,
             "OUTBOXD_EGRESS_ALLOW": "127.0.0.0/8",
             "OUTBOXD_BEAT_S": f"{BEAT:g}",
+            "OUTBOXD_NET_TIMEOUT_S": "4",
             "OUTBOXD_PORT": str(self.port),
             "OUTBOXD_DRAIN_DELAY_S": "0",
             "OUTBOXD_GENERATION": "off",
@@ -73,16 +90,22 @@ class Member:
 
     def _started(self) -> subprocess.Popen[bytes]:
         self._begun_at = self._file.stat().st_size
-        return subprocess.Popen(self._command, env=self._environ, stdout=self._log, stderr=self._log)
+        environ = self._environ | _wrong_by(self.skew)
+        return subprocess.Popen(self._command, env=environ, stdout=self._log, stderr=self._log)
 
 
 class Crew:
     """Two api processes and three workers, the way they are deployed."""
 
-    def __init__(self, world: World, listen_url: str) -> None:
-        work = ["work", "--app", "outboxd.bench.drill.tasks:app", "--slots", "20"]
-        self.apis = [Member(world, f"api-{n}", ["serve"], listen_url) for n in range(2)]
-        self.workers = [Member(world, f"work-{n}", work, listen_url) for n in range(3)]
+    def __init__(self, world: World, wires: Wires, *, apis: int = 2, workers: int = 3) -> None:
+        def member(name: str, *command: str) -> Member:
+            pool, ear = wires.wire(f"{name}-pool", world.dsn), wires.wire(f"{name}-ear", world.dsn)
+            return Member(world, name, command, pool, ear)
+
+        self.apis = [member(f"api-{n}", "serve") for n in range(apis)]
+        self.workers = [member(f"work-{n}", *WORK) for n in range(workers)]
+        self._leaving = threading.Event()
+        self._supervisor = threading.Thread(target=self._revive, daemon=True)
 
     @property
     def members(self) -> list[Member]:
@@ -97,11 +120,15 @@ class Crew:
         if missing:
             raise RuntimeError(f"{', '.join(missing)} did not come up")
 
-    def revive(self) -> None:
-        """What a supervisor does: starts what has ended."""
-        for member in self.members:
-            if not member.alive():
-                member.start()
+    def supervise(self) -> None:
+        """From now on what has ended is started again, whatever anybody waits for."""
+        self._supervisor.start()
+
+    def _revive(self) -> None:
+        while not self._leaving.wait(_REVIVED_WITHIN):
+            for member in self.members:
+                if not member.alive():
+                    member.start()
 
     def pick(self, choice: random.Random) -> Member:
         return choice.choice([member for member in self.members if member.alive()] or self.members)
@@ -111,6 +138,7 @@ class Crew:
 
         One that was revived a moment ago has no signal handlers yet, so each must be ready first.
         """
+        self._dismiss()
         for member in self.members:
             member.signal(signal.SIGCONT)
             self._comes_up(member)
@@ -119,8 +147,14 @@ class Crew:
         return {member.name: member.wait(45) for member in self.members}
 
     def close(self) -> None:
+        self._dismiss()
         for member in self.members:
             member.close()
+
+    def _dismiss(self) -> None:
+        self._leaving.set()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
 
     def _comes_up(self, member: Member) -> bool:
         deadline = time.monotonic() + _READY
@@ -129,6 +163,20 @@ class Crew:
                 return False
             time.sleep(0.05)
         return True
+
+
+def clock_library() -> Path | None:
+    """What makes a process believe in another time, where it is installed."""
+    return next(iter(sorted(Path("/usr").glob(_FAKETIME))), None)
+
+
+def _wrong_by(skew: float) -> dict[str, str]:
+    library = clock_library() if skew else None
+    if library is None:
+        return {}
+    # Only the calendar is wrong: what measures how long something takes goes on being right.
+    straight = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{skew:+.1f}s", **straight}
 
 
 def _free_port() -> int:

@@ -1,6 +1,5 @@
 """What must hold when the faults have stopped and all is quiet, read from outside the engine."""
 
-import statistics
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,11 @@ from typing import Any
 import msgspec
 import psycopg
 
-from outboxd.bench.drill import ledger
-from outboxd.bench.drill.world import World, first
+from outboxd.bench.drill import figures, ledger, readers
+from outboxd.bench.drill.faults import Done
+from outboxd.bench.drill.figures import Figures
+from outboxd.bench.drill.places import C1
+from outboxd.bench.drill.world import DEADLY, SICK, World, first
 
 _WAITING = """
   select (select count(*) from outbox.pending) + (select count(*) from outbox.unplaced)
@@ -31,7 +33,13 @@ _NOWHERE = """
 """
 _DEAD = """
   select 'dead letter in ' || q.name || ' (' || coalesce(d.class, '?') || '): ' || d.job_id
-  from outbox.dead_letters d join outbox.queues q on q.id = d.queue_id where q.name <> 'poison'
+  from outbox.dead_letters d join outbox.queues q on q.id = d.queue_id where q.name <> all ('{sick}')
+"""
+_ALIVE = """
+  select 'poison in ' || q.name || ' completed: ' || j.id
+  from outbox.jobs j join outbox.queues q on q.id = j.queue_id
+  join outbox.attempts a on a.job_id = j.id and a.outcome = 'completed'
+  where q.name = any ('{deadly}')
 """
 _EFFECTS = """
   select x.name || ' of job ' || x.job || ': ' || x.n || ' effects, completed: ' || x.done from (
@@ -56,15 +64,11 @@ _FEED = """
 _CROWD = """
   select 'four at once in narrow at ' || a.started_at from outbox.attempts a
   join outbox.jobs j on j.id = a.job_id join outbox.queues q on q.id = j.queue_id
-  where q.name = 'narrow' and a.started_at is not null and (
+  where q.name = 'narrow' and a.started_at is not null
+    and not exists (select from unnest('{steps}'::float8[]) s
+      where abs(extract(epoch from a.started_at)::float8 - s) < 12) and (
     select count(*) from outbox.attempts b join outbox.jobs k on k.id = b.job_id
     where k.queue_id = j.queue_id and b.started_at <= a.started_at and b.at > a.started_at) > 3
-"""
-_LOST = """
-  select max(extract(epoch from a.at)::float8)
-  from outbox.attempts a join outbox.workers w on w.id = a.worker_id
-  where a.outcome = 'lost' and extract(epoch from a.at) >= %s and w.pid = %s
-  having count(*) > 0
 """
 
 
@@ -72,14 +76,15 @@ class Verdict(msgspec.Struct, kw_only=True):
     """`broken` is empty when everything held. The rest is reported, not judged."""
 
     broken: list[str] = []
-    acknowledged: int = 0
-    unknown: int = 0
-    rolled_back: int = 0
-    jobs: int = 0
-    calls: int = 0
-    retried: dict[str, int] = {}
-    rescued_after_kill: list[float] = []
-    rescued_after_freeze: list[float] = []
+    lost: list[str] = []
+    """Acknowledged, and gone with a server that nobody waited for (`--async`)."""
+    skipped: dict[str, str] = {}
+    """Faults that could not be done here, and why."""
+    seed: int = 0
+    seconds: float = 0
+    done: dict[str, int] = {}
+    """Fault → how often."""
+    figures: Figures = msgspec.field(default_factory=Figures)
 
 
 def waiting(world: World) -> int:
@@ -88,12 +93,12 @@ def waiting(world: World) -> int:
         return int(first(conn, _WAITING))
 
 
-def judge(world: World, faults: list[tuple[str, float, str, int]]) -> Verdict:
-    """Reads ledgers and tables."""
+def judge(world: World, faults: list[Done], *, lossy: bool = False) -> Verdict:
+    """Reads ledgers and tables. `lossy`: what a promoted server had not got is counted, not judged."""
     found = Verdict()
     with world.connect() as conn:
         _published(conn, world.ledger, found)
-        for query in (_TWICE, _NOWHERE, _DEAD, _ORDER, _FEED, _CROWD):
+        for query in (_TWICE, _NOWHERE, _dead(), _alive(), _ORDER, _FEED, _crowd(faults), C1):
             found.broken += _lines(conn, query)
         for table, queue in (
             ("drill.effects", "effects"),
@@ -105,9 +110,27 @@ def judge(world: World, faults: list[tuple[str, float, str, int]]) -> Verdict:
             found.broken += _lines(
                 conn, f"select '{table} holds ' || count(*) from outbox.{table} having count(*) > 0"
             )
-        _received(conn, world.ledger, found)
-        _told(conn, world.ledger, faults, found)
+        _received(conn, world.ledger, found, lossy=lossy)
+        found.broken += readers.judge(conn, world.ledger, told=any(f.name == "failover" for f in faults))
+        figures.take(conn, world.ledger, faults, found.figures)
+    if not lossy:
+        found.broken[:0] = found.lost
+        found.broken += figures.slow(found.figures)
     return found
+
+
+def _dead() -> str:
+    return _DEAD.format(sick="{" + ",".join(sorted(SICK)) + "}")
+
+
+def _alive() -> str:
+    return _ALIVE.format(deadly="{" + ",".join(sorted(DEADLY)) + "}")
+
+
+def _crowd(faults: list[Done]) -> str:
+    """Around a step of the database's clock, its times say nothing about what ran beside what."""
+    steps = [str(fault.wall) for fault in faults if fault.name == "step"]
+    return _CROWD.format(steps="{" + ",".join(steps) + "}")
 
 
 def _published(conn: psycopg.Connection[Any], folder: Path, found: Verdict) -> None:
@@ -121,22 +144,22 @@ def _published(conn: psycopg.Connection[Any], folder: Path, found: Verdict) -> N
     for key, entry in last.items():
         match entry["said"]:
             case "acknowledged":
-                found.acknowledged += 1
+                found.figures.acknowledged += 1
                 if stored[key] != 1 or entry["event"] not in events:
-                    found.broken.append(f"lost: {key}, acknowledged as {entry['event']}")
+                    found.lost.append(f"lost: {key}, acknowledged as {entry['event']}")
             case "rolled back":
-                found.rolled_back += 1
+                found.figures.rolled_back += 1
                 if stored[key]:
                     found.broken.append(f"{key} was rolled back and is there")
             case "unknown" | "intent":
-                found.unknown += 1
+                found.figures.unknown += 1
             case said:
                 found.broken.append(f"{key}: {said}")
         if key.startswith("sql") and (key in orders) != bool(stored[key]):
             found.broken.append(f"{key}: the order and its event went different ways")
 
 
-def _received(conn: psycopg.Connection[Any], folder: Path, found: Verdict) -> None:
+def _received(conn: psycopg.Connection[Any], folder: Path, found: Verdict, *, lossy: bool) -> None:
     """Every completed delivery reached the receiver under its event's id, genuinely signed."""
     received: dict[str, bool] = {}
     for entry in ledger.read(folder, "received.jsonl"):
@@ -150,46 +173,10 @@ def _received(conn: psycopg.Connection[Any], folder: Path, found: Verdict) -> No
     )
     wanted = {str(row[0]) for row in owed}
     found.broken += [f"delivery of {event} was never received" for event in sorted(wanted - set(received))]
-    found.broken += [f"{event} was delivered and does not exist" for event in sorted(set(received) - wanted)]
-
-
-def _told(
-    conn: psycopg.Connection[Any], folder: Path, faults: list[tuple[str, float, str, int]], found: Verdict
-) -> None:
-    """Figures: calls above one a job are the price of at-least-once."""
-    found.jobs = first(conn, "select count(*) from outbox.jobs")
-    found.calls = sum(1 for _ in ledger.read(folder, "calls-*.jsonl"))
-    found.retried = {
-        str(r[0]): int(r[1])
-        for r in conn.execute("select outcome, count(*) from outbox.attempts group by 1 order by 1")
-    }
-    for name, at, whom, pid in faults:
-        if name in {"kill", "freeze"} and whom.startswith("work"):
-            row = conn.execute(_LOST, [at, pid]).fetchone()
-            if row is not None:
-                times = found.rescued_after_kill if name == "kill" else found.rescued_after_freeze
-                times.append(round(float(row[0]) - at, 2))
-
-
-def summary(found: Verdict) -> str:
-    """For people: what was acknowledged, what it cost, how long rescues took."""
-
-    def times(values: list[float]) -> str:
-        return (
-            f"median {statistics.median(values):.1f} s, worst {max(values):.1f} s of {len(values)}"
-            if values
-            else "none needed"
-        )
-
-    told = f"acknowledged {found.acknowledged}, rolled back {found.rolled_back}, unknown {found.unknown}"
-    return "\n".join(
-        (
-            told,
-            f"jobs {found.jobs}, Python handler calls {found.calls}, ledger {found.retried}",
-            f"back after SIGKILL: {times(found.rescued_after_kill)}",
-            f"back after SIGSTOP: {times(found.rescued_after_freeze)}",
-        )
-    )
+    if not lossy:
+        found.broken += [
+            f"{event} was delivered and does not exist" for event in sorted(set(received) - wanted)
+        ]
 
 
 def _lines(conn: psycopg.Connection[Any], query: str) -> list[str]:

@@ -17,12 +17,15 @@ import psycopg
 from outboxd.bench.drill.ledger import Ledger
 from outboxd.bench.drill.world import World, first
 
-_KINDS = ("order", "order", "order", "keyed", "keyed", "narrow", "poison")
+_KINDS = ("order", "order", "order", "keyed", "keyed", "narrow", "pulled", "poison")
+_SICK = ("raise", "hang", "block", "exit", "big")
 _LANES = 20
 
 
 class Producer(threading.Thread):
     """Publishes until told to stop, `rate` events a second at most."""
+
+    kinds: tuple[str, ...] = _KINDS
 
     def __init__(self, world: World, name: str, seed: int, rate: float) -> None:
         super().__init__(name=name, daemon=True)
@@ -36,12 +39,11 @@ class Producer(threading.Thread):
             if self.stopping.wait(self._pause):
                 return
             key = f"{self.name}-{n}"
-            kind = self._random.choice(_KINDS)
-            self._ledger.write(key=key, kind=kind, said="intent")
-            said, event = self.publish(
-                key, kind, {"n": n, "ledger": str(self._world.ledger), "pad": "x" * self._size()}
-            )
-            self._ledger.write(key=key, kind=kind, said=said, event=event)
+            kind = self._random.choice(self.kinds)
+            payload = {"n": n, "key": key, "ledger": str(self._world.ledger), "pad": "x" * self._size()}
+            self._ledger.write(key=key, kind=kind, said="intent", at=time.monotonic())
+            said, event = self.publish(key, kind, payload)
+            self._ledger.write(key=key, kind=kind, said=said, event=event, at=time.monotonic())
 
     def publish(self, key: str, kind: str, payload: dict[str, Any]) -> tuple[str, str | None]:
         """What came of it (acknowledged, refused, unknown, rolled back), and the event's id."""
@@ -125,3 +127,9 @@ class Sql(Producer):
                 return "rolled back", None
             conn.execute("commit")
             return "acknowledged", str(event)
+
+
+class Poisoner(Sql):
+    """What no handler survives, or nearly none: few, since each of them costs everybody something."""
+
+    kinds = _SICK

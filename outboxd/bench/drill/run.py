@@ -1,32 +1,32 @@
 """One drill: build, load, break, calm down, judge."""
 
-import asyncio
 import random
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from shutil import rmtree
+from collections.abc import Callable
 
 import msgspec
 import psycopg
 
+from outboxd.bench.drill import faults as breaking
+from outboxd.bench.drill import figures
 from outboxd.bench.drill import judge as judging
-from outboxd.bench.drill import world as worlds
+from outboxd.bench.drill import stage as stages
 from outboxd.bench.drill.crew import Crew
-from outboxd.bench.drill.deafness import Deafness
 from outboxd.bench.drill.endpoint import make_endpoint
-from outboxd.bench.drill.faults import NAMES, Faults
+from outboxd.bench.drill.faults import NAMES, Fault, Faults
 from outboxd.bench.drill.judge import Verdict
-from outboxd.bench.drill.producers import Http, Producer, Sql
+from outboxd.bench.drill.load import Load
 from outboxd.bench.drill.receiver import Receiver
+from outboxd.bench.drill.watcher import Watcher
+from outboxd.bench.drill.wires import Wires
 from outboxd.bench.drill.world import World
 
 __all__ = ["NAMES", "Plan", "drill"]
 
 QUIET = 60.0
 """Seconds that may pass between the last fault and nothing left to do."""
+
+Tell = Callable[[str], None]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 60
     seed: int = 0
     faults: frozenset[str] = frozenset()
-    """Names of `Faults`; none: all of them."""
+    """Names or groups of `FAULTS`; none: all of them."""
+    server: str | None = None
+    """DSN of a server on which to make a database; None: a private cluster."""
+    standby: bool = True
+    lossy: bool = False
+    """The standby is waited for by nobody: what a failover loses is counted."""
     rate: float = 15
     """Events a second of each of the four producers."""
     pause: float = 1.5
@@ -43,52 +48,64 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     keep: bool = False
 
 
-def drill(plan: Plan, tell: Callable[[str], None]) -> Verdict:
-    """Runs on the main thread, in a temporary directory that goes with it unless `keep`."""
-    with _folder(plan.keep, tell) as folder:
-        world = asyncio.run(worlds.build(folder))
-        try:
-            return _run(world, plan, tell)
-        finally:
-            world.server.stop()
+def drill(plan: Plan, tell: Tell) -> Verdict:
+    """Runs on the main thread; what it made goes with it unless `keep`.
+
+    Raises ConfigError where the server is not ours to break, DatabaseUnavailable where it is not there.
+    """
+    wanted = breaking.chosen(plan.faults)
+    with stages.stage(plan, wanted, tell) as (world, able, skipped):
+        for name, why in skipped.items():
+            tell(f"not done: {name}, {why}")
+        found = _run(world, plan, able, tell)
+    found.skipped, found.seed, found.seconds = skipped, plan.seed, plan.seconds
+    return found
 
 
-def _run(world: World, plan: Plan, tell: Callable[[str], None]) -> Verdict:
+def _run(world: World, plan: Plan, able: list[Fault], tell: Tell) -> Verdict:
     choice = random.Random(plan.seed)
-    wire = Deafness(world.dsn)
+    wires = Wires()
     receiver = Receiver(world.ledger, plan.seed)
-    crew = Crew(world, wire.url)
-    faults = Faults(world, crew, wire, choice, plan.faults)
+    crew = Crew(world, wires)
+    faults = Faults(world, crew, wires, choice, able)
+    watcher = Watcher(world)
     try:
         crew.until_ready()
+        crew.supervise()
         make_endpoint(world, receiver, crew.apis[0].port)
         tell(f"load on {len(crew.members)} processes for {plan.seconds:g} s, seed {plan.seed}")
-        producers = _producers(world, crew, plan)
+        load = Load(world, crew.ports, plan, poison=any(fault.name == "poison" for fault in able))
+        watcher.start()
         _break(faults, plan, choice)
-        _stop(producers)
+        load.stop()
         faults.stop()
         tell(f"{len(faults.done)} faults done; waiting until all is quiet")
-        taken = _calm(world, crew)
-        found = judging.judge(world, faults.done)
-        if taken is None:
-            found.broken.insert(
-                0, f"stuck: {judging.waiting(world)} rows wait {QUIET:g} s after the last fault"
-            )
-        tell(judging.summary(found) + ("" if taken is None else f"\nquiet after {taken:.1f} s"))
-        found.broken += [f"{name} ended with {status}" for name, status in crew.stop().items() if status != 0]
-        return found
+        return _judged(world, plan, crew, faults, load, watcher, tell)
     finally:
+        watcher.stopping.set()
         crew.close()
         receiver.close()
-        wire.close()
+        wires.close()
 
 
-def _producers(world: World, crew: Crew, plan: Plan) -> list[Producer]:
-    made: list[Producer] = [Sql(world, f"sql{n}", plan.seed + n, plan.rate) for n in range(2)]
-    made += [Http(world, f"http{n}", plan.seed + 10 + n, plan.rate, crew.ports) for n in range(2)]
-    for producer in made:
-        producer.start()
-    return made
+def _judged(
+    world: World, plan: Plan, crew: Crew, faults: Faults, load: Load, watcher: Watcher, tell: Tell
+) -> Verdict:
+    quiet = _calm(world, load)
+    late = load.end()
+    watcher.end()
+    found = judging.judge(world, faults.done, lossy=plan.lossy)
+    found.broken += watcher.broken
+    found.figures.quiet = quiet
+    if quiet is None:
+        rows = judging.waiting(world)
+        found.broken.insert(0, f"stuck: {rows} rows wait {QUIET:g} s after the last fault")
+        found.broken += late
+    for fault in faults.done:
+        found.done[fault.name] = found.done.get(fault.name, 0) + 1
+    tell(figures.summary(found.figures) + ("" if quiet is None else f"\nquiet after {quiet:.1f} s"))
+    found.broken += [f"{name} ended with {status}" for name, status in crew.stop().items() if status != 0]
+    return found
 
 
 def _break(faults: Faults, plan: Plan, choice: random.Random) -> None:
@@ -99,35 +116,14 @@ def _break(faults: Faults, plan: Plan, choice: random.Random) -> None:
         faults.tick()
 
 
-def _stop(producers: list[Producer]) -> None:
-    for producer in producers:
-        producer.stopping.set()
-    for producer in producers:
-        producer.join(30)
-
-
-def _calm(world: World, crew: Crew) -> float | None:
+def _calm(world: World, load: Load) -> float | None:
     """Seconds until nothing waits any more; None when it does not come to that."""
     start = time.monotonic()
     while time.monotonic() - start < QUIET:
-        crew.revive()
         try:
-            if judging.waiting(world) == 0:
+            if judging.waiting(world) == 0 and load.behind() == 0:
                 return time.monotonic() - start
         except psycopg.Error:
             pass
         time.sleep(0.2)
     return None
-
-
-@contextmanager
-def _folder(keep: bool, tell: Callable[[str], None]) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="outboxd-drill-"))
-    folder.chmod(0o711)
-    try:
-        yield folder
-    finally:
-        if keep:
-            tell(f"kept in {folder}")
-        else:
-            rmtree(folder, ignore_errors=True)

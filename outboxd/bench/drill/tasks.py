@@ -6,6 +6,7 @@ written down outside Postgres before anything happens, so that calls can be coun
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def _called(job: Any, kind: str) -> None:
     folder = job.payload["ledger"]
     if folder not in _LEDGERS:
         _LEDGERS[folder] = Ledger(Path(folder) / f"calls-{os.getpid()}.jsonl")
-    _LEDGERS[folder].write(kind=kind, job=str(job.id), attempt=job.attempt)
+    key = job.payload.get("key")
+    _LEDGERS[folder].write(kind=kind, job=str(job.id), attempt=job.attempt, key=key, at=time.monotonic())
 
 
 async def effect(job: Any, run: Any) -> Done:
@@ -58,7 +60,40 @@ def poison(job: Any, run: Any) -> None:
     raise Refused("poisoned")
 
 
-app = App(
-    handlers={"effect": effect, "turn": turn, "narrow": narrow, "poison": poison},
-    open=["effect", "turn", "narrow", "poison"],
-)
+async def raises(job: Any, run: Any) -> None:
+    """Fails as only a defect does."""
+    raise ZeroDivisionError
+
+
+async def hang(job: Any, run: Any) -> None:
+    """Until its time is up."""
+    await asyncio.Event().wait()
+
+
+async def block(job: Any, run: Any) -> None:
+    """Nothing else in its process gets on meanwhile."""
+    time.sleep(1.5)  # noqa: ASYNC251 - that is what it is for
+
+
+async def leave(job: Any, run: Any) -> None:
+    """The process is gone, and with it whatever else ran there."""
+    os._exit(13)
+
+
+async def big(job: Any, run: Any) -> Done:
+    """More than anybody wants to keep."""
+    return Done(output={"text": "x" * 10 * 2**20})
+
+
+_ALL = {
+    "effect": effect,
+    "turn": turn,
+    "narrow": narrow,
+    "poison": poison,
+    "raise": raises,
+    "hang": hang,
+    "block": block,
+    "exit": leave,
+    "big": big,
+}
+app = App(handlers=_ALL, open=list(_ALL))

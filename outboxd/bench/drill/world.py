@@ -1,4 +1,4 @@
-"""The drill's own cluster and what is in it before the load begins."""
+"""The drill's own database and what is in it before the load begins."""
 
 import secrets
 from base64 import b64encode
@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from outboxd.bench.drill.pair import Pair
 from outboxd.db import migrate
-from outboxd.db.embedded import Embedded
 from outboxd.store import keys
 
 BEAT = 1.0
@@ -27,27 +27,43 @@ _SCHEMA = """
   create function drill.apply(p_job outbox.claimed) returns jsonb language plpgsql as $$
     begin insert into drill.sql_effects values (p_job.job_id); return jsonb_build_object('ok', true); end $$;
 """
-_QUEUES = (
-    ("effects", "effect"),
-    ("sql", "sql:drill.apply"),
-    ("turns", "turn"),
-    ("narrow", "narrow"),
-    ("poison", "poison"),
-)
+QUICK = '{"attempts": 50, "backoff": {"baseMs": 100, "capMs": 1000}}'
+_TWICE = '{"attempts": 2, "timeoutMs": 2000, "backoff": {"baseMs": 100, "capMs": 1000}}'
+_QUEUES = {
+    "effects": ("effect", QUICK),
+    "sql": ("sql:drill.apply", QUICK),
+    "turns": ("turn", QUICK),
+    "narrow": ("narrow", '{"attempts": 50, "backoff": {"baseMs": 100, "capMs": 1000}, "concurrency": 3}'),
+    "pulled": ("pull:drill", QUICK),
+    "poison": ("poison", QUICK),
+    "raise": ("raise", _TWICE),
+    "hang": ("hang", _TWICE),
+    "exit": ("exit", _TWICE),
+    "block": ("block", _TWICE),
+    "big": ("big", _TWICE),
+}
+"""Queue → handler, settings. Backoff is short, since a drill is."""
 _ROUTES = (
     ("drill.order", "effects"),
     ("drill.order", "sql"),
     ("drill.keyed", "turns"),
     ("drill.narrow", "narrow"),
-    ("drill.poison", "poison"),
+    ("drill.pulled", "pulled"),
+    *((f"drill.{name}", name) for name in ("poison", "raise", "hang", "exit", "block", "big")),
 )
+DEADLY = frozenset({"poison", "raise", "hang", "exit"})
+"""Queues whose jobs all end in the dead letters."""
+SICK = DEADLY | {"block", "big"}
+"""Queues whose jobs may end there."""
 
 
 class World(msgspec.Struct, kw_only=True):
-    """Where everything is. `server` may be crashed and resumed; the DSN stays."""
+    """Where everything is. The server may be crashed and promoted; the DSN stays."""
 
-    server: Embedded
+    pair: Pair | None
+    """None on a server that is not the drill's own."""
     dsn: str
+    database: str
     token: str
     team: UUID
     project: UUID
@@ -64,10 +80,8 @@ class World(msgspec.Struct, kw_only=True):
         return conn
 
 
-async def build(folder: Path) -> World:
-    """A durable cluster in `folder`, migrated, with one project, its key, queues, routes and tables."""
-    server = Embedded(folder / "data", settings={"max_connections": "200"})
-    dsn = server.start()
+async def build(dsn: str, ledger: Path, pair: Pair | None = None) -> World:
+    """An empty database, migrated, with one project, its key, queues, routes, tables, and the marker."""
     await migrate.migrate(dsn)
     token = secrets.token_hex(16)
     secret = keys.PREFIX + secrets.token_urlsafe(32)
@@ -79,14 +93,15 @@ async def build(folder: Path) -> World:
         conn.execute("update outbox.projects set egress = true")
         conn.execute(
             "select id from outbox.mint_key(outbox.me(), %s, %s, %s, %s, %s, null, null)",
-            [keys.digest(secret.encode()), "drill", team, project, ["admin"]],
+            [keys.digest(secret.encode()), "drill", team, project, ["admin", "queues:work"]],
         )
         _work(conn)
-    ledger = folder / "ledger"
-    ledger.mkdir()
+        database = first(conn, "select current_database()")
+    ledger.mkdir()  # noqa: ASYNC240 - nothing else runs yet
     return World(
-        server=server,
+        pair=pair,
         dsn=dsn,
+        database=database,
         token=token,
         team=team,
         project=project,
@@ -97,17 +112,14 @@ async def build(folder: Path) -> World:
 
 
 def _work(conn: psycopg.Connection[Any]) -> None:
-    """Queues with short backoff, since a drill is short; one that runs three at a time, exactly."""
-    for queue, handler in _QUEUES:
+    for queue, (handler, settings) in _QUEUES.items():
         conn.execute("select outbox.open_queue(%s, %s)", [queue, handler])
-        conn.execute(
-            "insert into outbox.handlers values (%s, true, 'drill', now()) on conflict do nothing", [handler]
-        )
-        conn.execute(
-            "select outbox.configure_queue(outbox.me(), %s, %s::jsonb)",
-            [queue, '{"attempts": 50, "backoff": {"baseMs": 100, "capMs": 1000}}'],
-        )
-    conn.execute("select outbox.configure_queue(outbox.me(), 'narrow', '{\"concurrency\": 3}')")
+        if not handler.startswith("pull:"):
+            conn.execute(
+                "insert into outbox.handlers values (%s, true, 'drill', now()) on conflict do nothing",
+                [handler],
+            )
+        conn.execute("select outbox.configure_queue(outbox.me(), %s, %s::jsonb)", [queue, settings])
     for pattern, queue in _ROUTES:
         conn.execute("select outbox.add_route(outbox.me(), %s, %s)", [pattern, queue])
 
