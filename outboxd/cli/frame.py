@@ -31,6 +31,7 @@ from outboxd.cli import (
     providers,
     queues,
     routes,
+    schedules,
     secrets,
     sessions,
     settings,
@@ -49,9 +50,9 @@ if TYPE_CHECKING:
     from outboxd.config import Config
 
 MODULES = (
-    demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, secrets,
-    handlers, events, sessions, interactions, jobs, dead, queues, streams, providers, workers, audit, sheet,
-    mcp, bench, drill, version,
+    demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, schedules,
+    secrets, handlers, events, sessions, interactions, jobs, dead, queues, streams, providers, workers,
+    audit, sheet, mcp, bench, drill, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

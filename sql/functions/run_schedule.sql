@@ -27,9 +27,7 @@ begin
   end if;
   perform outbox.audit(v_caller, 'schedule.run', 'schedule', p_schedule::text, v_row.team_id, v_row.project_id,
     jsonb_build_object('eventId', v_seen.event_id));
-  if not outbox.is_daemon() then
-    perform outbox.wake_gated('{""}' || array(select j ->> 'handler' from jsonb_array_elements(v_seen.jobs) j));
-  end if;
+  perform outbox.wake_gated('{""}' || array(select j ->> 'handler' from jsonb_array_elements(v_seen.jobs) j));
   return v_seen.event_id;
 end
 $$;
