@@ -176,14 +176,19 @@ class Upkeep:
     async def retention(self) -> int:
         """Lets go what was kept long enough: dead letters, rows of workers that died, windows that nobody
         fills any more, what gathered for jobs that are gone, questions that are over; and jobs, by age."""
+        ages = {"dead": self._dead_days, "interactions": self._interaction_days}
+        outlived = await self._db.run(lambda conn: store.outlived(conn, **ages), _PATIENCE)
+        parts: dict[str, Callable[[Conn], Awaitable[int]]] = {
+            "dead": lambda conn: store.purge_dead(conn, self._dead_days, _EXPIRED),
+            "rates": lambda conn: rates.forget(conn, _KEYS),
+            "members": lambda conn: gatherings.forget(conn, _KEYS),
+            "interactions": lambda conn: interactions.retain(conn, self._interaction_days),
+        }
         done = [
             await self._run(lambda conn: jobs.expire(conn, _EXPIRED)),
-            await self._run(lambda conn: store.purge_dead(conn, self._dead_days, _EXPIRED)),
             await self._run(lambda conn: store.forget_workers(conn, _WORKERS_KEPT, _EXPIRED)),
-            await self._run(lambda conn: rates.forget(conn, _KEYS)),
             await self._run(lambda conn: deletion.retain(conn, _KEYS)),
-            await self._run(lambda conn: gatherings.forget(conn, _KEYS)),
-            await self._run(lambda conn: interactions.retain(conn, self._interaction_days)),
+            *[await self._run(parts[name]) for name in outlived],
         ]
         return max(done)
 

@@ -42,6 +42,18 @@ with gone as (
 )
 select count(*) as n from gone
 """
+# What retention would find, so that what is not there costs one statement and not four transactions.
+_OUTLIVED = b"""
+select array_remove(array[
+  case when exists (select from outbox.dead_letters d where d.failed_at < n.now - %(dead)s) then 'dead' end,
+  case when exists (select from outbox.rate_windows w
+    where w.window_at < n.now - interval '1 day') then 'rates' end,
+  case when exists (select from outbox.members) then 'members' end,
+  case when exists (select from outbox.interactions i
+    where i.state <> 'pending' and i.ended_at < n.now - %(interactions)s) then 'interactions' end
+], null) as found
+from (select outbox.clock() as now) n
+"""
 _SUCCEEDED = b"""
 insert into outbox.chores as c (name, last_success_at)
 select s.name, (select outbox.clock()) - s.age
@@ -98,6 +110,13 @@ async def purge_dead(conn: Conn, older_than: timedelta, limit: int = 1000) -> in
 async def forget_workers(conn: Conn, silent_for: timedelta, limit: int = 1000) -> int:
     """How many rows of dead workers were dropped; those with open leases are the reaper's."""
     return await rows.value(await conn.execute(_FORGET_WORKERS, [silent_for, limit]), int)
+
+
+async def outlived(conn: Conn, *, dead: timedelta, interactions: timedelta) -> list[str]:
+    """Of dead, rates, members and interactions those in which something may have had its time."""
+    cur = await conn.execute(_OUTLIVED, {"dead": dead, "interactions": interactions})
+    (found,) = await rows.values(cur, list[str])
+    return found
 
 
 async def succeeded(conn: Conn, ages: Mapping[str, timedelta]) -> None:

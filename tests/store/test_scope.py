@@ -19,6 +19,7 @@ ROLES = ("outbox_producer", "outbox_worker", "outbox_operator", "outbox_reader")
 # Functions of the store without a scope, and why each may be so. A new one has to be put here, and explained.
 UPKEEP = {
     "chores.dirty", "chores.failed", "chores.forget_event_keys", "chores.forget_workers", "chores.pinned",
+    "chores.outlived",
     "deletion.retain", "deletion.unfinished", "deliveries.end", "outboxevents.drain", "stream_tokens.forget",
     "chores.purge_dead", "chores.queues_of", "chores.remember_settings", "chores.succeeded",
     "gatherings.forget", "interactions.expire", "interactions.retain", "holds.answered", "holds.every",
