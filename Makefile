@@ -3,10 +3,10 @@
 BOOT := python3 deploy/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast nightly release proofs lint types check schema reference lock bench drill agents streams clean
+.PHONY: help demo test fast nightly release proofs lint types check schema reference lock bench drill agents streams e2e pyz binary image clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9]*\):.*## /  \1|/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
 
 demo: ## what outboxd does, shown and asserted, on a bare machine
 	@$(BOOT) demo
@@ -54,6 +54,18 @@ agents: ## a thousand events of agents while workers are killed: observed once e
 
 streams: ## ten thousand events to clients that are cut, while writers roll back and connections are killed
 	@$(BOOT) test -m nightly tests/streams
+
+e2e: ## the end-to-end script with processes on loopback; STAGE=compose with containers
+	@$(BOOT) run python -m deploy.e2e --stage $(or $(STAGE),processes)
+
+pyz: ## dist/outboxd.pyz, one file for a Python; POSTGRES=1 puts a PostgreSQL inside
+	@$(BOOT) run python deploy/build.py pyz $(if $(POSTGRES),--postgres)
+
+binary: ## dist/outboxd, one file for Linux, PostgreSQL inside
+	@$(BOOT) run python deploy/build.py binary
+
+image: ## the container image outboxd:latest
+	docker build -f deploy/Dockerfile -t outboxd:latest .
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv dist build .bench .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import psycopg
 
-import outboxd
 from outboxd.cli.demo.stage import Unmet
-from outboxd.config import Config
+from outboxd.config import Config, program
 from outboxd.db import account, binaries
 from outboxd.db.embedded import Embedded
 
@@ -117,7 +116,7 @@ class Place:
         """Nothing of the user's settings; webhooks may go to loopback, for projects that are opted in."""
         return {
             **binaries.children_environment(),
-            "PYTHONPATH": str(Path(outboxd.__file__).parents[1]),
+            **program.inherited(),
             "PYTHONUNBUFFERED": "1",
             "OUTBOXD_DATABASE_URL": self.dsn,
             "OUTBOXD_DATA": str(self.folder / "process"),
