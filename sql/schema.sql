@@ -1266,6 +1266,7 @@ CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id
 -- function outbox.endpoint_queue(p_queue integer, p_settings jsonb) returns void volatile
 -- function outbox.enlist(p_name text, p_handlers text[], p_queues text[] DEFAULT NULL::text[], p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(worker_id uuid, lock_no integer, beat_every interval, dead_after interval) volatile security definer
 -- function outbox.enqueue(p_caller outbox.caller, p_queue text, p_payload jsonb DEFAULT '{}'::jsonb, p_project uuid DEFAULT NULL::uuid, p_options jsonb DEFAULT '{}'::jsonb) returns TABLE(job_id uuid, duplicate boolean) volatile security definer
+-- function outbox.event_bounds() returns TABLE(low timestamp with time zone, high timestamp with time zone) stable
 -- function outbox.event_timeline(p_event uuid, p_audit boolean, p_limit integer) returns TABLE(at timestamp with time zone, kind text, said jsonb) stable
 -- function outbox.expire(p_limit integer DEFAULT 1000) returns integer volatile
 -- function outbox.expire_interactions(p_limit integer DEFAULT 1000) returns SETOF text volatile security definer
@@ -1305,6 +1306,13 @@ CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id
 -- function outbox.hold_session(p_caller outbox.caller, p_session uuid) returns outbox.sessions volatile
 -- function outbox.holder(p_caller outbox.caller, p_lease uuid, p_jobs uuid[] DEFAULT NULL::uuid[]) returns uuid volatile
 -- function outbox.idle_sessions(p_limit integer, p_after uuid, p_upto uuid) returns TABLE(session_id uuid, quiet_since timestamp with time zone) stable
+-- function outbox.import_endpoints(p_whose jsonb, p_rows jsonb) returns integer volatile
+-- function outbox.import_events(p_whose jsonb, p_rows jsonb) returns integer volatile
+-- function outbox.import_known(p_kind text, p_ids uuid[]) returns integer stable
+-- function outbox.import_observations(p_whose jsonb, p_rows jsonb) returns integer volatile
+-- function outbox.import_project(p_caller outbox.caller, p_team jsonb, p_project jsonb) returns TABLE(project_id uuid, team_id uuid, made boolean) volatile
+-- function outbox.import_rows(p_caller outbox.caller, p_project uuid, p_kind text, p_rows jsonb) returns integer volatile
+-- function outbox.import_sessions(p_whose jsonb, p_rows jsonb) returns integer volatile
 -- function outbox.incarnation() returns text stable
 -- function outbox.incoming_of(p_event jsonb, p_project uuid, p_ord integer) returns outbox.incoming stable
 -- function outbox.incoming_of_outboxevent(p_row outbox.outboxevent, p_ord integer, p_now timestamp with time zone) returns outbox.incoming stable
@@ -1390,6 +1398,7 @@ CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id
 -- function outbox.open_gathering(p_group outbox.gathered, p_from integer, p_to integer, p_full boolean) returns outbox.gatherings volatile
 -- function outbox.open_lane(p_job outbox.jobs) returns void volatile
 -- function outbox.open_lanes(p_jobs uuid[]) returns void volatile
+-- function outbox.open_past(p_from timestamp with time zone) returns integer volatile
 -- function outbox.open_queue(p_name text, p_handler text DEFAULT NULL::text, p_team uuid DEFAULT NULL::uuid) returns integer volatile
 -- function outbox.open_stream(p_project uuid) returns void volatile
 -- function outbox.outlived(p_limit integer, p_now timestamp with time zone) returns uuid[] volatile
@@ -1430,8 +1439,10 @@ CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id
 -- function outbox.purge_interactions(p_purge outbox.purges, p_limit integer) returns integer volatile
 -- function outbox.purge_jobs(p_purge outbox.purges, p_limit integer) returns integer volatile
 -- function outbox.purgeable_jobs(p_caller outbox.caller, p_project uuid, p_mark timestamp with time zone, p_limit integer) returns uuid[] volatile
+-- function outbox.queue_figures(p_queue integer) returns TABLE(due bigint, later bigint, held bigint, running bigint, failed bigint, capped boolean, oldest_due_at timestamp with time zone, next_due_at timestamp with time zone, workers bigint, idle_workers bigint) stable security definer
 -- function outbox.queue_settings(p_queue outbox.queues, p_settings jsonb) returns outbox.queues volatile
 -- function outbox.rarest_first(p_lexemes text[]) returns text[] stable
+-- function outbox.rate_figures() returns TABLE(minute timestamp with time zone, queue text, handler text, completed bigint, failed bigint, lost bigint, wait_p50_ms integer, wait_p95_ms integer, run_p50_ms integer, run_p95_ms integer, complete boolean) stable security definer
 -- function outbox.reap(p_limit integer DEFAULT 20) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.reap_leases(p_leases uuid[]) returns TABLE(job_id uuid, lease_id uuid, worker_id uuid, state text) volatile
 -- function outbox.record_observations(p_job uuid, p_items jsonb, p_dedupe boolean) returns TABLE(index integer, observation_id uuid, fresh boolean) volatile

@@ -10,6 +10,7 @@ from outboxd.api.answers import Answers
 from outboxd.api.auth import Keys, Refusals, Scopes
 from outboxd.api.backlogs import Backlogs
 from outboxd.api.bodies import Bodies
+from outboxd.api.claims import Claims
 from outboxd.api.cors import Cors
 from outboxd.api.doors import handle, route, unknown
 from outboxd.api.edge import Gate, Problems, RequestIds, SecurityHeaders, Traces
@@ -60,6 +61,7 @@ def build(
         keys=KeyRing(db),
         waits=Waits(db, wakes, readiness),
         answers=Answers(db, wakes, readiness),
+        claims=Claims(db, wakes, readiness),
         backlogs=Backlogs(db, config.max_live_jobs),
         requests=requests,
         quotas=Quota(db, requests, config.monthly_request_cap),
@@ -82,8 +84,13 @@ def _layered(api: Api) -> Starlette:
     inside: ASGIApp = handle
     for layer in reversed(BEHIND_THE_PATH):
         inside = layer(inside)
+    doors = [route(template, operations, inside) for template, operations in ROUTES.items()]
+    if api.config.console:
+        from outboxd.api.console.door import Console  # templates are read only where there are pages
+
+        doors += Console(api).routes()
     app = Starlette(
-        routes=[route(template, operations, inside) for template, operations in ROUTES.items()],
+        routes=doors,
         middleware=[Middleware(layer, api=api) for layer in EVERYWHERE],
     )
     app.router.redirect_slashes = False

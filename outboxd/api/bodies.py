@@ -57,7 +57,7 @@ async def _decode(exchange: Exchange) -> None:
     if other is None:
         _check_type(headers.get(b"content-type", _OURS))
     packed = _is_packed(headers)
-    body = await _read(exchange, limit)
+    body = await read(exchange, limit)
     if packed:
         body = _unpacked(body, limit)
     if b"idempotency-key" in headers:
@@ -72,7 +72,8 @@ async def _decode(exchange: Exchange) -> None:
         raise Invalid("a JSON body is required")
 
 
-async def _read(exchange: Exchange, limit: int) -> bytes:
+async def read(exchange: Exchange, limit: int) -> bytes:
+    """As it was sent. Raises TooLarge, RequestTimeout, BadRequest when the client leaves."""
     try:
         async with asyncio.timeout(ARRIVES_IN):
             chunks, size, more = [], 0, True

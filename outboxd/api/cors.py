@@ -39,7 +39,7 @@ class Cors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             exchange = of(scope)
-            origin = exchange.headers.get(b"origin")
+            origin = None if _judges_itself(exchange.path) else exchange.headers.get(b"origin")
             if origin is not None and await self._answered(exchange, origin, send):
                 return
         await self._app(scope, receive, send)
@@ -59,6 +59,11 @@ class Cors:
 
     def _allows(self, origin: str) -> bool:
         return origin == self._own or any(pattern.fullmatch(origin) for pattern in self._allowed)
+
+
+def _judges_itself(path: str) -> bool:
+    """The console is for its own pages alone, wherever they are served from: it compares with its host."""
+    return path == "/console" or path.startswith("/console/")
 
 
 def _pattern(allowed: str) -> re.Pattern[str]:

@@ -27,6 +27,7 @@ from outboxd.store.stream_tokens import Token
 
 if TYPE_CHECKING:
     from outboxd.api.answers import Answers
+    from outboxd.api.claims import Claims
     from outboxd.api.auth import Refusals
     from outboxd.api.flows import Flows
     from outboxd.api.info import Lanes
@@ -74,6 +75,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     keys: KeyRing
     waits: Waits
     answers: "Answers"
+    claims: "Claims"
     privacy: Privacy
     backlogs: Backlogs
     requests: Requests

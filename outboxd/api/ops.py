@@ -11,18 +11,22 @@ from outboxd.model import health
 from outboxd.store import keys, tenants
 
 _HTML = ((b"content-type", b"text/html; charset=utf-8"),)
-_PAGE = f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>outboxd</title>
-<h1>outboxd {__version__}</h1>
-<p>A transactional outbox daemon. Events go in at <code>POST /v1/events</code>;
-its health is at <code>/readyz</code>, its figures at <code>/metrics</code>.</p>
-</html>
-""".encode()
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>outboxd</title>
+<h1>outboxd {version}</h1>
+<p>A transactional outbox daemon. Events go in at <code>POST /v1/events</code>; its health is at
+<a href="/readyz">/readyz</a>, its figures at <code>/metrics</code>, what it understands at
+<a href="/openapi.json">/openapi.json</a>.</p>
+{console}</html>
+"""
+_CONSOLE = '<p><a href="/console">Open the console</a></p>\n'
 
 
 async def front(exchange: Exchange) -> Reply:
     """GET /: a page for whoever looks with a browser"""
-    return Reply(200, _PAGE, _HTML)
+    console = _CONSOLE if exchange.api.config.console else ""
+    return Reply(200, _PAGE.format(version=__version__, console=console).encode(), _HTML)
 
 
 async def livez(exchange: Exchange) -> Reply:

@@ -111,6 +111,7 @@ class Config(MemorySettings, frozen=True, kw_only=True):
     streams_per_key: Annotated[
         int, Says(kinds.number(1, 100_000), "open streams of a key in this process, then 429")
     ] = 50
+    console: Annotated[bool, Says(kinds.flag(), "the operators' console under /console; off: 404")] = True
     metrics_listen: Annotated[
         Address | None,
         Says(kinds.address(), "second door for /metrics /livez /readyz, without a key"),
@@ -215,6 +216,10 @@ class Config(MemorySettings, frozen=True, kw_only=True):
             kinds.choice("slow", "all", "off"), "requests logged; slow: status 500 and up, or over a second"
         ),
     ] = "slow"
+    otel: Annotated[
+        bool,
+        Says(kinds.flag(), "traces over OTLP, set up by the standard OTEL_*; needs the extra otel"),
+    ] = False
     drain_delay: Annotated[
         timedelta, Says(kinds.seconds(0, 300), "still serving after readiness is off", unit="_S")
     ] = timedelta(seconds=2)
