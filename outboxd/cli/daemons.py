@@ -1,8 +1,11 @@
-"""`outboxd up`, `serve`, `work`: the processes that run until they are told to stop."""
+"""`outboxd up`, `dev`, `serve`, `work`: the processes that run until they are told to stop."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outboxd.cli.parser import Args, Nouns
+from outboxd.cli.parser import Args, Nouns, Parser
 
 if TYPE_CHECKING:
     from outboxd.config import Config
@@ -10,10 +13,11 @@ if TYPE_CHECKING:
 
 def add(nouns: Nouns) -> None:
     text = "everything in one process, with a Postgres of its own where none is configured"
-    parser = nouns.process("up", text, up)
+    parser = _listens(nouns.process("up", text, up))
     parser.add_argument("--data", dest="OUTBOXD_DATA", metavar="DIR", help="data directory")
-    parser.add_argument("--host", dest="OUTBOXD_HOST", metavar="H", help="where the API listens (127.0.0.1)")
-    parser.add_argument("--port", dest="OUTBOXD_PORT", metavar="N", help="its port (8377)")
+    text = "as up, in a temporary directory that is removed at the end; says more"
+    parser = _listens(nouns.process("dev", text, dev))
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="there instead, and it stays")
     parser = nouns.process("serve", "the API: takes events in, numbers them, keeps house", serve)
     parser.add_argument("--migrate", action="store_true", help="bring the schema up to date first")
     parser = nouns.process("work", "runs jobs, numbers events, keeps house", work)
@@ -37,6 +41,15 @@ def up(args: Args, config: "Config") -> int:
     return daemon.up(config)
 
 
+def dev(args: Args, config: "Config") -> int:
+    import msgspec
+
+    from outboxd import daemon
+
+    with _place(args.keep) as data:
+        return daemon.up(msgspec.structs.replace(config, data=data))
+
+
 def serve(args: Args, config: "Config") -> int:
     from outboxd import daemon
 
@@ -49,6 +62,30 @@ def work(args: Args, config: "Config") -> int:
 
     _migrate(args, config)
     return daemon.work(config, until_empty=args.drain)
+
+
+@contextmanager
+def _place(kept: Path | None) -> "Iterator[Path]":
+    """A directory for the data; one of ours goes with all that is in it, whatever ends the block."""
+    import shutil
+    import tempfile
+
+    if kept is not None:
+        yield kept.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="outboxd-dev-"))
+    try:
+        # The server's account has to pass, where we are root and it is not.
+        folder.chmod(0o711)
+        yield folder / "data"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listens(parser: Parser) -> Parser:
+    parser.add_argument("--host", dest="OUTBOXD_HOST", metavar="H", help="where the API listens (127.0.0.1)")
+    parser.add_argument("--port", dest="OUTBOXD_PORT", metavar="N", help="its port (8377)")
+    return parser
 
 
 def _migrate(args: Args, config: "Config") -> None:

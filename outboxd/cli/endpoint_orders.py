@@ -1,11 +1,13 @@
-"""`outboxd endpoints enable|disable|test|deliveries|redeliver|recover`: what is done with one."""
+"""`outboxd endpoints enable|disable|test|rotate|deliveries|redeliver|recover`: what is done with one."""
 
 import json
 from argparse import ArgumentTypeError
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from outboxd.cli import tenancy, times
-from outboxd.cli.parser import Args, Noun, Parser, listed, owned
+from outboxd.cli.confirm import confirm
+from outboxd.cli.parser import Args, Noun, Parser, listed, owned, risky
 from outboxd.cli.reply import Record, Rows
 
 if TYPE_CHECKING:
@@ -34,6 +36,12 @@ def add(noun: Noun) -> None:
     )
     parser.add_argument("--type", default="test.ping", help="of the event that is made up (test.ping)")
     parser.add_argument("--payload", type=_json, metavar="JSON", help='its payload ({"test": true})')
+    text = "a new secret, shown this once; the old ones of its kind sign too for a while"
+    parser = _one(noun.verb("rotate", text, rotate, needs="config"))
+    parser.add_argument("--kind", choices=("hmac", "ed25519"), default="hmac", help="of the secret (hmac)")
+    parser.add_argument(
+        "--overlap", type=times.span, default=timedelta(days=1), metavar="SPAN", help="at most 7d (24h)"
+    )
     parser = listed(noun.verb("deliveries", "newest first", deliveries, needs="config"))
     _one(parser)
     parser.add_argument("--status", choices=_STATES, action="append", help="may be given several times")
@@ -43,13 +51,13 @@ def add(noun: Noun) -> None:
     parser.add_argument("--until", type=times.past, metavar="WHEN", help="made before")
     parser = _one(noun.verb("redeliver", "the same event once more", redeliver, needs="config"))
     parser.add_argument("job", metavar="JOB", help="a delivery of its")
-    parser = _one(noun.verb("recover", "deliver what it was owed in that time", recover, needs="config"))
+    text = "deliver what it was owed in that time"
+    parser = _one(risky(noun.verb("recover", text, recover, needs="config")))
     parser.add_argument("--since", type=times.past, metavar="WHEN", required=True, help="2h, or a time")
     parser.add_argument("--until", type=times.past, metavar="WHEN", help="(now)")
     parser.add_argument("--all", action="store_true", help="also what was delivered")
     parser.add_argument("--type", action="append", metavar="PATTERN", help="only these: a type, a.b.* or *")
     parser.add_argument("--rate", type=float, default=10.0, metavar="N", help="deliveries a second (10)")
-    parser.add_argument("--dry-run", action="store_true", help="count, at most 10,000")
 
 
 async def enable(args: Args, config: "Config") -> Record:
@@ -90,6 +98,23 @@ async def test(args: Args, config: "Config") -> Record:
     told = {"outcome": "completed" if found.ok else "failed", "class": found.class_, "status": found.status}
     shown = {} if found.body is None else {"body": found.body[:4096]}
     return Record(fields={**told, "durationMs": found.duration_ms, **shown}, exit=0 if found.ok else 1)
+
+
+async def rotate(args: Args, config: "Config") -> Record:
+    from outboxd.api import endpoint_signing
+    from outboxd.cli import database
+    from outboxd.handlers import signing
+    from outboxd.model import epoch
+    from outboxd.store import endpoint_keys
+
+    keys = database.seal_keys(config)
+    async with database.opened(config) as db, db.transaction() as conn:
+        endpoint, who = await _named(args, config, conn), await tenancy.caller(conn)
+        made = endpoint_signing.sealed([signing.make(args.kind)], endpoint, keys)
+        until = await endpoint_keys.rotate(conn, who, endpoint, made.sealed[0], args.overlap)
+    said = {"kind": args.kind, "secret": made.secret, "publicKey": made.public_key}
+    fields = {name: value for name, value in said.items() if isinstance(value, str)}
+    return Record(fields={"id": endpoint, **fields, "oldUntilEpoch": epoch(until)})
 
 
 async def deliveries(args: Args, config: "Config") -> Rows:
@@ -137,10 +162,16 @@ async def recover(args: Args, config: "Config") -> Record:
         types=args.type,
         rate=args.rate,
     )
-    async with database.opened(config) as db, db.transaction() as conn:
-        endpoint = await _named(args, config, conn)
-        who = await tenancy.caller(conn)
-        found = await endpoint_orders.recover(conn, who, endpoint, span, dry_run=args.dry_run)
+    async with database.opened(config) as db:
+        async with db.transaction() as conn:
+            endpoint, who = await _named(args, config, conn), await tenancy.caller(conn)
+            would = await endpoint_orders.recover(conn, who, endpoint, span, dry_run=True)
+        if args.dry_run:
+            return Record(fields=_recovery(would))
+        least = "" if would.exact else "at least "
+        confirm(args, f"Send {least}{would.matched or 0:,} events to {endpoint} again?")
+        async with db.transaction() as conn:
+            found = await endpoint_orders.recover(conn, who, endpoint, span, dry_run=False)
     return Record(fields=_recovery(found))
 
 

@@ -14,6 +14,7 @@ from outboxd.cli import (
     audit,
     bench,
     check,
+    completion,
     daemons,
     dead,
     demo,
@@ -27,6 +28,7 @@ from outboxd.cli import (
     keys,
     mcp,
     migrate,
+    openapi,
     projects,
     providers,
     queues,
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, schedules,
     secrets, handlers, events, sessions, interactions, jobs, dead, queues, streams, providers, workers,
-    audit, sheet, mcp, bench, drill, version,
+    audit, sheet, mcp, bench, drill, openapi, completion, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

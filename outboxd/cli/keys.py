@@ -29,7 +29,9 @@ def add(nouns: Nouns) -> None:
     )
     parser.add_argument("--operator", action="store_true", help="bound to no team: sees all of them")
     parser.add_argument("--expires", type=times.span, metavar="SPAN", help="from now, such as 90d")
-    noun.verb("revoke", "end a key at once", revoke).add_argument("key", metavar=_ID, help="which")
+    parser = noun.verb("revoke", "end a key at once", revoke)
+    parser.add_argument("key", metavar=_ID, help="which")
+    parser.add_argument("--dry-run", action="store_true", help="only say how many jobs it would strand")
     parser = noun.verb("rotate", "a new secret; the old one goes on for a while", rotate)
     parser.add_argument("key", metavar=_ID, help="which")
     parser.add_argument(
@@ -70,7 +72,11 @@ async def revoke(args: Args, db: "Database") -> Record:
 
     async with db.transaction() as conn:
         who = await tenancy.caller(conn)
-        key = await keys.revoke(conn, who, await _named(args.key, conn, who))
+        named = await _named(args.key, conn, who)
+        if args.dry_run:
+            stranded = await keys.stranded(conn, who, named)
+            return Record(fields={"revoked": False, "id": named, "strandedJobs": stranded})
+        key = await keys.revoke(conn, who, named)
         stranded = await keys.stranded(conn, who, key.id)
     return Record(
         fields={

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from outboxd.cli import confirm, tenancy
-from outboxd.cli.parser import Args, Nouns, listed
+from outboxd.cli.parser import Args, Nouns, listed, risky
 from outboxd.cli.reply import Rows
 from outboxd.errors import ConfigError
 
@@ -17,10 +17,10 @@ _ALL = 10_000
 def add(nouns: Nouns) -> None:
     noun = nouns.noun("streams", "where the feeds of projects stand")
     listed(noun.verb("list", "head, floor, what waits for its number; most behind first", every))
-    parser = noun.verb("reset", "a new epoch: every subscriber is told, and begins anew", reset)
+    text = "a new epoch: every subscriber is told, and begins anew"
+    parser = risky(noun.verb("reset", text, reset))
     parser.add_argument("project", nargs="?", metavar="ID|NAME", help="which")
     parser.add_argument("--all", action="store_true", help="of every project, after a lossy failover")
-    parser.add_argument("--yes", action="store_true", help="do not ask; needed without a terminal")
 
 
 async def every(args: Args, db: "Database") -> Rows:
@@ -43,6 +43,9 @@ async def reset(args: Args, db: "Database") -> Rows:
             chosen = await tenants.projects(conn, who, limit=_ALL)
         else:
             chosen = [await tenancy.project(conn, who, args.project)]
+        if args.dry_run:
+            would = [{"projectId": each.id, "position": None} for each in chosen]
+            return Rows(name="streams", columns=("projectId", "position"), rows=would)
         confirm.confirm(args, f"No position of {len(chosen)} streams will lead on.")
         told = [{"projectId": each.id, "position": await feed.reset(conn, who, each.id)} for each in chosen]
     return Rows(name="streams", columns=("projectId", "position"), rows=told)

@@ -53,6 +53,12 @@ _OLD_HEADERS = b"""
 select e.id, e.id as owner, e.headers as sealed from outbox.endpoints e
 where e.headers is not null and substring(e.headers from 1 for length(%(head)s)) <> %(head)s limit %(limit)s
 """
+_COUNT_OLD = b"""
+select (select count(*) from outbox.endpoint_secrets s
+    where substring(s.sealed from 1 for length(%(head)s)) <> %(head)s)
+  + (select count(*) from outbox.endpoints e
+    where e.headers is not null and substring(e.headers from 1 for length(%(head)s)) <> %(head)s) as n
+"""
 _MOVE_KEY = b"update outbox.endpoint_secrets set sealed = %s where id = %s and sealed = %s"
 _MOVE_HEADERS = b"update outbox.endpoints set headers = %s where id = %s and headers = %s"
 
@@ -117,6 +123,11 @@ async def check_unused(conn: Conn, project: UUID, kind: Kind, text: str, keys: S
 async def forget(conn: Conn, limit: int = 5000) -> int:
     """How many were dropped that have expired."""
     return (await conn.execute(_FORGET, [limit])).rowcount
+
+
+async def to_reseal(conn: Conn, keys: Sequence[SealKey]) -> int:
+    """How many secrets and headers another key than the first has sealed."""
+    return await rows.value(await conn.execute(_COUNT_OLD, {"head": secrets.head_of(keys)}), int)
 
 
 async def reseal(conn: Conn, keys: Sequence[SealKey], limit: int = 500) -> int:

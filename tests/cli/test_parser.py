@@ -112,7 +112,9 @@ def test_every_leaf_has_a_verb_and_the_options_of_all() -> None:
     for parser in parsers(nouns().parser):
         if not any(isinstance(action, argparse._SubParsersAction) for action in parser._actions):
             flags = {flag for action in parser._actions for flag in action.option_strings}
-            # Of a benchmark people read the table, and its document goes to a file.
-            of_all = {"--json", "--env-file"} | (set() if parser.prog.endswith(" bench") else {"--jsonl"})
+            # Of a benchmark people read the table, and its document goes to a file; so of a drill.
+            of_all = {"--json", "--env-file"}
+            if not parser.prog.endswith((" bench", " drill")):
+                of_all |= {"--jsonl"}
             assert of_all <= flags, parser.prog
             assert parser.get_default("run") is not None, parser.prog

@@ -19,11 +19,14 @@ def test_all_secrets_move_to_the_first_key_and_open_without_the_old_one(
     for n in range(3):
         before("endpoints", "create", f"https://example.com/{n}", "--project", "shop", "--json")
     both = runner(dsn, capsys, OUTBOXD_SECRET_KEYS=f"{NEW},{OLD}")
-    first = both("secrets", "reencrypt", "--json").json()
-    again = both("secrets", "reencrypt", "--json").json()
+    dry = both("secrets", "reencrypt", "--dry-run", "--json").json()
+    unasked = both("secrets", "reencrypt")
+    first = both("secrets", "reencrypt", "--yes", "--json").json()
+    again = both("secrets", "reencrypt", "--yes", "--json").json()
     with psycopg.connect(dsn) as conn:
         sealed = [row[0] for row in conn.execute("select sealed from outbox.endpoint_secrets").fetchall()]
 
+    assert ({"key": "k2", "moved": 0, "found": 3}, 2) == (dry, unasked.exit)
     assert [{"key": "k2", "moved": 3}, {"key": "k2", "moved": 0}] == [first, again]
     assert {b"k2"} == {each[2:4] for each in sealed}
 
@@ -34,7 +37,7 @@ def test_a_secret_whose_key_is_missing_is_not_moved(
     runner(dsn, capsys, OUTBOXD_SECRET_KEYS=OLD)(
         "endpoints", "create", "https://example.com/", "--project", "shop"
     )
-    refusal = runner(dsn, capsys, OUTBOXD_SECRET_KEYS=NEW)("secrets", "reencrypt")
+    refusal = runner(dsn, capsys, OUTBOXD_SECRET_KEYS=NEW)("secrets", "reencrypt", "--yes")
 
     assert 0 != refusal.exit
     assert "k1" in refusal.err

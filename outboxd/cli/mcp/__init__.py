@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 def add(nouns: Nouns) -> None:
-    nouns.process("mcp", "tools for agents (MCP) over stdin and stdout, through a running server", run)
+    text = "tools for agents (MCP) over stdin and stdout, through a running server"
+    parser = nouns.process("mcp", text, run)
+    parser.add_argument("--url", dest="OUTBOXD_URL", metavar="URL", help="the server (HOST and PORT)")
 
 
 def run(args: Args, config: "Config") -> int:
