@@ -21,6 +21,7 @@ from outboxd.api import (
     openapi,
     ops,
     publish,
+    pull_routes,
     schedule_routes,
     queue_routes,
     session_routes,
@@ -172,6 +173,7 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
         )
     },
     **interaction_routes.ROUTES,
+    **pull_routes.ROUTES,
     **endpoint_routes.ROUTES,
     **schedule_routes.ROUTES,
     **tenant_routes.ROUTES,

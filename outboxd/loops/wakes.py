@@ -24,6 +24,9 @@ Tell = Callable[[Mapping[str, str], Iterable[Hint]], None]
 OnKey = Callable[[UUID | None], None]
 """Gets the key that was revoked; None when hints were lost, so that any may have been."""
 
+OnQueue = Callable[[Collection[str]], None]
+"""Gets the names of queues that have due jobs; "*" is any."""
+
 OnStream = Callable[[UUID | None, int], None]
 """Gets a project whose feed has grown, and its head; None and 0 when hints were lost."""
 
@@ -91,6 +94,7 @@ class Wakes:
         self._waiters: dict[UUID, set[Ended]] = {}
         self._askers: dict[str, set[asyncio.Event]] = {}
         self._on_key: list[OnKey] = []
+        self._on_queue: list[OnQueue] = []
         self._on_stream: list[OnStream] = []
 
     def committed(
@@ -107,7 +111,7 @@ class Wakes:
         ended, `keys` were revoked, `interactions` ended.
         """
         ended, revoked, over = list(jobs), list(keys), list(interactions)
-        self.queues.wake(queues)
+        self._due(queues)
         self.sequencer.wake(map(str, projects))
         self.poll.wake((ANYTHING,))
         for job in ended:
@@ -135,7 +139,7 @@ class Wakes:
         """What another process says; for `Listener.subscribe`."""
         match hint.kind:
             case "queue":
-                self.queues.wake((hint.name,))
+                self._due((hint.name,))
             case "job":
                 self._known(hint.name, self._ended)
             case "key":
@@ -186,6 +190,9 @@ class Wakes:
     def on_key(self, callback: OnKey) -> None:
         self._on_key.append(callback)
 
+    def on_queue(self, callback: OnQueue) -> None:
+        self._on_queue.append(callback)
+
     def on_stream(self, callback: OnStream) -> None:
         self._on_stream.append(callback)
 
@@ -193,8 +200,15 @@ class Wakes:
         for callback in self._on_stream:
             callback(project, head)
 
+    def _due(self, queues: Collection[str]) -> None:
+        self.queues.wake(queues)
+        if queues:
+            for callback in self._on_queue:
+                callback(queues)
+
     def _anything(self) -> None:
-        for signal in (self.queues, self.sequencer, self.poll):
+        self._due((ANYTHING,))
+        for signal in (self.sequencer, self.poll):
             signal.wake((ANYTHING,))
 
     def _ended(self, job: UUID) -> None:

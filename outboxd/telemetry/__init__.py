@@ -144,6 +144,7 @@ INTERACTIONS_WAIT_SECONDS = Histogram(
     registry=_REGISTRY,
     buckets=(1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 604_800),
 )
+PULL_WAITERS = _gauge("pull_waiters", "Claims over HTTP that wait for a job.")
 INTERACTIONS_WAITERS = _gauge("interactions_waiters", "Requests that wait for an answer.")
 INTERACTIONS_PENDING = _gauge("interactions_pending", "Questions that wait for a person.")
 INTERACTIONS_OLDEST_PENDING_SECONDS = _gauge(
