@@ -20,6 +20,7 @@ from outboxd.errors import (
     ShuttingDown,
     UriTooLong,
 )
+from outboxd.telemetry import spans
 
 log = structlog.get_logger()
 
@@ -73,7 +74,8 @@ class RequestIds:
 
 
 class Traces:
-    """Keeps the caller's trace context (W3C); a malformed one is as none."""
+    """Keeps the caller's trace context (W3C); a malformed one is as none. What the request leaves behind is
+    a child of its span, where traces are on."""
 
     def __init__(self, app: ASGIApp, api: Api) -> None:
         self._app = app
@@ -85,6 +87,14 @@ class Traces:
             if parent is not None and TRACEPARENT.fullmatch(parent) and _single(scope, b"traceparent"):
                 exchange.traceparent = parent.decode("ascii", "replace")[:55]
                 exchange.tracestate = _state(exchange)
+            with spans.span("request", exchange.traceparent, exchange.tracestate) as span:
+                exchange.traceparent = span.traceparent or exchange.traceparent
+                await self._app(scope, receive, send)
+                method = exchange.method if exchange.method in _METHODS else "other"
+                span.rename(f"{method} {exchange.template or _UNKNOWN}")
+                span.note(request=exchange.request_id)
+                span.ended(str(exchange.status), failed=exchange.status >= 500)
+            return
         await self._app(scope, receive, send)
 
 
@@ -124,7 +134,9 @@ class Problems:
 
     async def _refuse(self, exchange: Exchange, error: Error, send: Send) -> None:
         if isinstance(error, Broken):
-            log.error("request broke", request_id=exchange.request_id, exc_info=error)
+            log.error(
+                "request broke", request_id=exchange.request_id, trace_id=_trace(exchange), exc_info=error
+            )
         if not exchange.status:
             operation = getattr(exchange, "operation", None)
             legacy = operation.legacy if operation is not None else {}
@@ -145,6 +157,8 @@ class Problems:
                 status=exchange.status,
                 ms=round(spent * 1000),
                 request_id=exchange.request_id,
+                trace_id=_trace(exchange),
+                unfolded=self._access == "all",
             )
 
 
@@ -189,6 +203,10 @@ def _check_size(exchange: Exchange) -> None:
         raise UriTooLong("the request line is too long")
     if sum([len(name) + len(value) for name, value in scope["headers"]]) > LONGEST_HEADERS:
         raise HeadersTooLarge("the headers are too large")
+
+
+def _trace(exchange: Exchange) -> str | None:
+    return None if exchange.traceparent is None else exchange.traceparent[3:35]
 
 
 def _single(scope: Scope, name: bytes) -> bool:

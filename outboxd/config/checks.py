@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ DAEMONS = frozenset({"up", "dev", "demo", "serve", "work"})
 SELF_SUFFICIENT = frozenset({"up", "dev", "demo"})
 """They start a database of their own and make the keys that are missing."""
 
+_TRACES = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 _WEAK = frozenset({"postgres", "password", "outboxd", "changeme", "secret"})
 
 
@@ -104,6 +106,20 @@ def _nothing_to_seal_with(config: Config, command: str, machine: Machine) -> str
     )
 
 
+def _traces_without_their_library(config: Config, command: str, machine: Machine) -> str | None:
+    if not config.otel or command not in DAEMONS or _installed(_TRACES):
+        return None
+    return "OUTBOXD_OTEL: on, but the library is not installed: pip install 'outboxd[otel]'"
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        # Of one of the packages above it.
+        return False
+
+
 def delivers(config: Config) -> bool:
     """Whether this process works the queues of webhook endpoints."""
     patterns = config.worker_queues or ("*",)
@@ -134,5 +150,6 @@ _RELATIONS = (
     Relation(("pool_min", "pool_max"), _pool_upside_down),
     Relation(("max_event_bytes", "max_body_bytes"), _event_over_body),
     Relation(("event_days", "feed_days"), _events_gone_before_their_feed),
+    Relation(("otel",), _traces_without_their_library),
     Relation(("secret_keys", "worker_queues", "roles"), _nothing_to_seal_with),
 )

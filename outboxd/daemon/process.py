@@ -26,6 +26,7 @@ from outboxd.errors import Error
 from outboxd.handlers import python
 from outboxd.loops.worker import Worker
 from outboxd.store import queues
+from outboxd.telemetry import spans
 
 log = structlog.get_logger()
 
@@ -60,6 +61,9 @@ class Process:
         try:
             async with AsyncExitStack() as stack:
                 stack.enter_context(handled(self._ending, tell_tasks))
+                if self._config.otel:
+                    spans.start()
+                    stack.push_async_callback(asyncio.to_thread, spans.stop)
                 made = await stack.enter_async_context(parts.built(self._config))
                 boot.tell_generation(self._config, works=self._works)
                 if self._app is not None:

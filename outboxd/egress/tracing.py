@@ -11,13 +11,21 @@ _TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
 _UNSAMPLED = "00"
 
 
-def span(traceparent: str | None, tracestate: str | None = None) -> dict[str, str]:
-    """Headers of a new span in that trace; without one, in a trace of its own that nobody samples."""
+def span(
+    traceparent: str | None, tracestate: str | None = None, *, recorded: str | None = None
+) -> dict[str, str]:
+    """Headers of a new span in that trace; without one, in a trace of its own that nobody samples.
+
+    `recorded`: the traceparent of a span of that trace that exists.
+    """
     parent = _TRACEPARENT.fullmatch(traceparent or "")
     own = _hex(8)
-    if parent is None:
+    if recorded is not None:
+        found = {"traceparent": recorded}
+    elif parent is None:
         return {"traceparent": f"00-{_hex(16)}-{own}-{_UNSAMPLED}"}
-    found = {"traceparent": f"00-{parent[1]}-{own}-{parent[2]}"}
+    else:
+        found = {"traceparent": f"00-{parent[1]}-{own}-{parent[2]}"}
     if tracestate and _TRACESTATE.fullmatch(tracestate):
         found["tracestate"] = tracestate
     return found

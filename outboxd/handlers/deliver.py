@@ -30,6 +30,7 @@ from outboxd.model import Job, Snooze
 from outboxd.model.contract import Ended, Handler, Run
 from outboxd.store import deliveries
 from outboxd.store.deliveries import Note, Target
+from outboxd.telemetry import spans
 
 _MARGIN = timedelta(milliseconds=100)
 """The attempt's end is told by whoever waits for the target, not by the worker, who knows less."""
@@ -92,8 +93,17 @@ class Deliver:
             return Snooze(_BUSY, "overloaded")
 
     async def _attempt(self, target: Target, event: UUID, job: Job, run: Run, begun: float) -> Ended:
+        with spans.span("delivery", target.traceparent, target.tracestate, queue=job.queue) as span:
+            span.note(job=job.id, event=event, endpoint=target.id, project=target.project_id)
+            ended = await self._sent(target, event, job, run, begun, span.traceparent)
+            span.ended(ended.class_ or ended.outcome, failed=ended.outcome == "failed")
+        return ended
+
+    async def _sent(
+        self, target: Target, event: UUID, job: Job, run: Run, begun: float, recorded: str | None
+    ) -> Ended:
         own = deliveries.headers_of(target, self._keys)
-        request = self._request(target, event, job.attempt, own)
+        request = self._request(target, event, job.attempt, own, recorded)
         if target.timeout > job.timeout:
             await run.extend(target.timeout)
         left = target.timeout - _MARGIN - timedelta(seconds=time.monotonic() - begun)
@@ -127,13 +137,17 @@ class Deliver:
             return msgspec.structs.replace(target, failing=True)
         return target
 
-    def _request(self, target: Target, event: UUID, attempt: int, own: dict[str, str]) -> Request:
+    def _request(
+        self, target: Target, event: UUID, attempt: int, own: dict[str, str], recorded: str | None
+    ) -> Request:
         keys = [signing.parse(each) for each in deliveries.secrets_of(target, self._keys)]
         if not keys:
             raise NotConfigured("the endpoint has no secret to sign with")
         sent = envelope.message(target, event, self._public_url)
         return Request(
-            url=target.url, headers=envelope.headers(target, event, attempt, sent, keys, own), body=sent.body
+            url=target.url,
+            headers=envelope.headers(target, event, attempt, sent, keys, own, recorded),
+            body=sent.body,
         )
 
     def _facts(self, answer: Answer, kept_secret: Iterable[str]) -> Facts:

@@ -42,8 +42,12 @@ def headers(
     sent: Message,
     keys: Sequence[SigningKey],
     own: Mapping[str, str],
+    recorded: str | None = None,
 ) -> dict[str, str]:
-    """Of one attempt; `own` are the endpoint's. Names in lower case, so that none is there twice."""
+    """Of one attempt. Names in lower case, so that none is there twice.
+
+    `own` are the endpoint's; `recorded` is the traceparent of the attempt's span, where traces are on.
+    """
     return {
         "user-agent": f"outboxd/{__version__}",
         **sent.headers,
@@ -52,7 +56,7 @@ def headers(
         **({"outboxd-position": target.position} if target.position else {}),
         # One more than led to the event: what a receiver of ours stores with what it makes of it.
         "outboxd-hops": str((target.hops or 0) + 1),
-        **tracing.span(target.traceparent, target.tracestate),
+        **tracing.span(target.traceparent, target.tracestate, recorded=recorded),
         **{name.lower(): value for name, value in own.items()},
     }
 

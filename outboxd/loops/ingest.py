@@ -29,6 +29,7 @@ from outboxd.store import ids, partitions
 from outboxd.store.idempotency import Claim
 from outboxd.store.ingest import Incoming, Outcome, encoded
 from outboxd.store.ingest_once import Asked, ingest_once
+from outboxd.telemetry import spans
 
 log = structlog.get_logger()
 
@@ -121,7 +122,12 @@ class Ingest:
             telemetry.INGEST_REFUSED_TOTAL.labels("full").inc()
             raise Overloaded(_FULL, _SECOND)
         self._put(unit)
-        return await unit.answer
+        if not events:
+            return await unit.answer
+        first = events[0]
+        with spans.span("publish", first.traceparent, first.tracestate, project=first.project_id) as span:
+            span.note(event=first.id if len(events) == 1 else None, request=first.request_id)
+            return await unit.answer
 
     async def run(self, stop: asyncio.Event) -> None:
         """Commits until `stop` is set; then what is queued is committed and answered, the rest refused."""

@@ -1,8 +1,9 @@
 """Figures of a worker, counted when the database has accepted what they count and never before."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -28,6 +29,11 @@ class Meters:
         """Counts what was accepted now, says what was not, and returns the former."""
         said = {(told.lease_id, told.job_id): told for told in news}
         accepted = items if not said else [item for item in items if not _heard(item, said)]
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            # Thousands a second: at the usual level only what is not simply a completion has a line.
+            for item in accepted:
+                if item.outcome == "completed":
+                    _about(item).debug("job completed", attempt=item.claimed.attempt)
         of_queue: dict[str, list[Item]] = {}
         for item in accepted:
             of_queue.setdefault(item.claimed.queue, []).append(item)
@@ -57,7 +63,7 @@ def _heard(item: "Item", said: Mapping[tuple[UUID, UUID], Settled]) -> bool:
 
 def _tell(item: "Item", told: Settled) -> None:
     """One line for each outcome that is not simply a completion."""
-    about = log.bind(job=str(told.job_id), queue=item.claimed.queue, handler=item.claimed.handler, ms=item.ms)
+    about = _about(item)
     if not told.accepted:
         telemetry.SETTLE_REFUSED_TOTAL.inc()
         about.warning("lease lost", note=told.note)
@@ -65,6 +71,20 @@ def _tell(item: "Item", told: Settled) -> None:
         about.warning("job failed", outcome=item.outcome, attempt=item.claimed.attempt)
     elif told.note is None:
         about.info("job waits", outcome=item.outcome, attempt=item.claimed.attempt, due=told.due_at)
+
+
+def _about(item: "Item") -> Any:
+    """A logger that says whose it is, and which request it came from."""
+    claimed = item.claimed
+    return log.bind(
+        job=str(claimed.job_id),
+        queue=claimed.queue,
+        handler=claimed.handler,
+        project=str(claimed.project_id),
+        requestId=claimed.request_id,
+        traceId=None if claimed.traceparent is None else claimed.traceparent[3:35],
+        ms=item.ms,
+    )
 
 
 _GENERATING = frozenset({"observe", "summarize"})

@@ -26,6 +26,7 @@ from outboxd.loops.threads import Threads
 from outboxd.loops.tokens import Token
 from outboxd.model import Claimed, Job, job_of
 from outboxd.model.contract import Ended, Handler, Reason
+from outboxd.telemetry import spans
 
 log = structlog.get_logger()
 
@@ -34,6 +35,7 @@ CLEAN_UP = 2.0
 _LONGEST = timedelta(hours=24)
 _PAUSE = 0.2
 
+_FAILED = frozenset({"failed", "timed_out"})
 _TOLD: dict[Reason, Ended | None] = {
     "timeout": ends.TIMED_OUT,
     "cancelled": None,
@@ -90,7 +92,7 @@ class Execution:
         self._entered = True
         try:
             if not self._stopped():
-                self._say(await self._end())
+                self._say(await self._traced())
         except Exception as fault:  # noqa: BLE001  ours: what a handler raises has been judged before
             self._shift.broke(fault)
         finally:
@@ -132,6 +134,16 @@ class Execution:
 
     def _stopped(self) -> bool:
         return self.said or self.token.is_set()
+
+    async def _traced(self) -> Ended | None:
+        claimed = self.claimed
+        with spans.span("attempt", claimed.traceparent, queue=claimed.queue, handler=claimed.handler) as span:
+            span.note(job=claimed.job_id, event=claimed.event_id, project=claimed.project_id)
+            span.note(request=claimed.request_id)
+            ended = await self._end()
+            if ended is not None:
+                span.ended(ended.class_ or ended.outcome, failed=ended.outcome in _FAILED)
+        return ended
 
     async def _end(self) -> Ended | None:
         try:

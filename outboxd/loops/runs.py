@@ -49,7 +49,14 @@ class Run:
     @property
     def log(self) -> Any:
         claimed = self._claimed
-        return log.bind(job=str(claimed.job_id), queue=claimed.queue, requestId=claimed.request_id)
+        return log.bind(
+            job=str(claimed.job_id),
+            queue=claimed.queue,
+            handler=claimed.handler,
+            project=str(claimed.project_id),
+            requestId=claimed.request_id,
+            traceId=None if claimed.traceparent is None else claimed.traceparent[3:35],
+        )
 
     async def progress(self, percent: float, note: str = "") -> None:
         """0..100. Said at once, or, a second after the last, whatever was said last until then."""

@@ -24,6 +24,7 @@ from outboxd.providers.offline import Offline
 from outboxd.providers.over_http import OverHttp
 from outboxd.providers.prices import Prices
 from outboxd.providers.provider import Lived, Prompt, Provider, Reply, Seen, Stop, estimate
+from outboxd.telemetry import spans
 
 __all__ = [
     "Ask",
@@ -118,8 +119,13 @@ class Providers:
     async def _counted(self, name: str, provider: Provider, prompt: Prompt, ends: float) -> Reply:
         begun, came = time.monotonic(), "cancelled"
         try:
-            reply = await _guarded(name, provider, prompt, ends)
-            came = "filtered" if reply.stop == "filtered" else "ok"
+            with spans.span("provider call", prompt.traceparent) as span:
+                span.rename(f"call {name}")
+                if span.traceparent is not None:
+                    prompt = msgspec.structs.replace(prompt, recorded=span.traceparent)
+                reply = await _guarded(name, provider, prompt, ends)
+                came = "filtered" if reply.stop == "filtered" else "ok"
+                span.ended(came)
         except ProviderFailed as failed:
             came = failed.kind
             raise

@@ -102,7 +102,7 @@ class OverHttp:
         headers = {
             "content-type": "application/json",
             "user-agent": f"outboxd/{__version__}",
-            **tracing.span(prompt.traceparent),
+            **tracing.span(prompt.traceparent, recorded=prompt.recorded),
             **asked.headers,
         }
         try:

@@ -35,6 +35,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     facts: Sequence[Seen] | Lived = ()
     """The same request as values, for the provider that is no model and reads no prompt."""
     traceparent: str | None = None
+    recorded: str | None = None
+    """The traceparent of the call's own span, where traces are on."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

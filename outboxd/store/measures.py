@@ -29,8 +29,8 @@ left join outbox.provider_holds h on h.provider = n.provider where n.provider <>
 """
 # Probing: its rest is over, and nothing has succeeded since.
 _ENDPOINTS: LiteralString = """
-select case when e.state = 'enabled' and (q.probing or q.closed_until > (select outbox.clock())) then 'resting'
-  else e.state end, count(*)
+select case when e.state = 'enabled' and (q.probing or q.closed_until > (select outbox.clock()))
+  then 'resting' else e.state end, count(*)
 from outbox.endpoints e join outbox.queues q on q.id = e.queue_id group by 1
 """
 # What the server has counted since its statistics were reset; attempts are executions, and what ended one.

@@ -22,6 +22,8 @@ from structlog.typing import EventDict, Processor
 from outboxd.config import Config
 from outboxd.errors import Error
 
+UNFOLDED = "unfolded"
+"""A line with this, true, is written whatever was said before: somebody asked for each of them."""
 _FOLD_SECONDS = 10.0
 _FOLD_LINES = 1000
 """Different lines remembered at once; more are written unfolded."""
@@ -43,6 +45,8 @@ class Folding:
 
     def __call__(self, _: Any, __: str, line: EventDict) -> EventDict:
         self.flush(older_than=_FOLD_SECONDS)
+        if line.pop(UNFOLDED, False):
+            return line
         key = (line.get("event"), line.get("code"), line.get("queue"))
         with self._lock:
             known = self._lines.get(key)
@@ -190,5 +194,5 @@ def _take_over(config: Config) -> None:
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = name != "uvicorn.access"
     # They say every request at info, with its query; ours are logged by us.
-    for name in ("httpx", "httpcore", "uvicorn.access"):
+    for name in ("httpx", "httpcore", "urllib3", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)

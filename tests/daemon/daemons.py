@@ -33,7 +33,10 @@ class Daemon:
             "OUTBOXD_DRAIN_DELAY_S": "0",
             "OUTBOXD_LOG_FORMAT": "json",
             "OUTBOXD_GENERATION": "off",
-            **{f"OUTBOXD_{name.upper()}": value for name, value in settings.items()},
+            **{
+                name if name.startswith("OTEL_") else f"OUTBOXD_{name.upper()}": value
+                for name, value in settings.items()
+            },
         }
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(

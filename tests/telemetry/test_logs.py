@@ -150,6 +150,18 @@ def test_equal_lines_are_folded_into_one_with_their_number() -> None:
     assert [(line["job"], line.get("repeated")) for line in logged(stream)] == [(0, None), (5, None), (4, 4)]
 
 
+def test_lines_that_somebody_asked_for_each_of_are_not_folded() -> None:
+    stream = io.BytesIO()
+    log = configured(stream)
+    for number in range(3):
+        log.info("request", request_id=f"r{number}", unfolded=True)
+    assert [(line["requestId"], "unfolded" in line) for line in logged(stream)] == [
+        ("r0", False),
+        ("r1", False),
+        ("r2", False),
+    ]
+
+
 def test_a_fold_ends_after_ten_seconds() -> None:
     written: list[EventDict] = []
     now = 0.0
