@@ -2,7 +2,8 @@
 -- Who did what, and what followed? One chain per event, job or request
 --
 -- What people and keys did stands in the audit log; what the pipeline did follows from events, jobs, leases, the
--- ledger and observations, and is written nowhere twice. Ask by event_id, job_id, request_id or a range of `at`.
+-- ledger and observations, and is written nowhere twice. Ask by event_id or job_id: nothing else has an index everywhere, and a view
+-- cannot know what it is asked. By request, action and time: `outboxd audit`, GET /v1/audit.
 
 create or replace view outbox.audit_trail as
 select a.at, a.action, a.resource_type, a.resource_id, a.team_id, a.project_id, a.actor, a.key_id, a.request_id,

@@ -11,7 +11,7 @@ select e.id as endpoint_id, e.project_id, e.uid, substring(e.url from '^[a-zA-Z]
   least(d.oldest_ready, d.oldest_later) as oldest_queued_at, e.last_failure_at, q.probing
 from outbox.endpoints e
 join outbox.queues q on q.id = e.queue_id
-cross join (select outbox.clock() as now) t
+cross join (select outbox.clock() as now offset 0) t
 cross join lateral (
   select (select count(*) from (select from outbox.ready r where r.queue_id = q.id limit 10001) x) as ready,
     (select count(*) from (select from outbox.later l where l.queue_id = q.id limit 10001) x) as later,

@@ -10,4 +10,4 @@ select k.id as key_id, k.name, k.prefix, k.team_id, k.project_id, k.scopes, k.la
     when k.last_used_at < t.now - interval '90 days' then 'unused for 90 days'
   end as note
 from outbox.keys k
-cross join (select outbox.clock() as now) t;
+cross join (select outbox.clock() as now offset 0) t;

@@ -11,4 +11,4 @@ select w.id as worker_id, w.name, w.host, w.pid, w.version, w.kind, w.queues, w.
   w.slots, case when w.beats then w.running else (select coalesce(sum(cardinality(l.job_ids)), 0)::int
     from outbox.leases l where l.worker_id = w.id) end as running
 from outbox.workers w
-cross join (select outbox.clock() as now) t;
+cross join (select outbox.clock() as now offset 0) t;

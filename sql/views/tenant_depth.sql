@@ -37,7 +37,7 @@ select q.name as queue, p.team_id, p.id as project_id, least(d.n, 10000) as due,
     and l.lease_id is null and l.blocked_by is null and l.due_at <= m.now)) as oldest_due_at,
   coalesce(s.weight, 1) as weight, coalesce(s.paused and coalesce(s.paused_until > m.now, true), false) as paused
 from tenant t
-cross join (select outbox.clock() as now) m
+cross join (select outbox.clock() as now offset 0) m
 join outbox.queues q on q.id = t.queue_id
 join outbox.projects p on p.id = t.project_id
 left join outbox.shares s on s.queue_id = t.queue_id and s.project_id = t.project_id

@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from tests.clock import Clock
+from tests.promised import CALLED_BY_VIEWS
 from tests.sql.engine import Conn, Engine
 from tests.sql.test_views import VIEWS
 
@@ -28,7 +29,7 @@ WORKER = {
     "payload",
     "retire",
 }
-READER = {"me", "why", "timeline", "clock", "uuid7_time", "provider_figures", "usage_figures", "position"}
+READER = {"me", "why", "timeline", "position"} | CALLED_BY_VIEWS
 OPERATOR = READER | {
     "enqueue",
     "match_routes",
