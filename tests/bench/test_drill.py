@@ -254,8 +254,17 @@ def test_a_call_that_was_cut_in_its_middle_was_not_received(tmp_path: Path) -> N
 
 @pytest.mark.drill
 @proves("G1", "L3", "F1", "C2", "C9", "C14", "D2", "R1")
-def test_nothing_is_lost_twice_or_stuck_while_everything_is_killed() -> None:
-    assert "held: " in drilled(8, limit=120)
+def test_nothing_is_lost_twice_or_stuck_while_everything_is_killed_and_a_standby_promoted() -> None:
+    assert "held: " in drilled(8, limit=120, faults="kill,backends,failover,restart,freeze")
+
+
+@pytest.mark.drill
+@pytest.mark.nightly
+@pytest.mark.timeout(400)
+@proves("G1")
+def test_nothing_acknowledged_is_lost_by_failovers_and_work_goes_on_within_15_seconds() -> None:
+    """Synchronous standby; each promoted server is failed over again. The drill judges the time."""
+    assert "held: " in drilled(60, limit=300, faults="failover")
 
 
 @pytest.mark.drill
@@ -266,9 +275,9 @@ def test_nothing_is_lost_in_ten_minutes_of_faults() -> None:
     assert "held: " in drilled(600, limit=900)
 
 
-def drilled(seconds: int, limit: float) -> str:
+def drilled(seconds: int, limit: float, faults: str = "") -> str:
     """What `outboxd drill` said. Fails with all of it unless the exit status is 0."""
-    words = ["drill", "--seconds", str(seconds), "--seed", "7"]
+    words = ["drill", "--seconds", str(seconds), "--seed", "7", "--faults", faults]
     ran = subprocess.run(
         [sys.executable, "-m", "outboxd", *words],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit,

@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from outboxd.bench.drill.wires import Wire, Wires
 from outboxd.bench.drill.world import BEAT, World
 
@@ -17,6 +19,21 @@ _READY = 40.0
 _REVIVED_WITHIN = 0.3
 _FAKETIME = "lib/*/faketime/libfaketimeMT.so.1"
 WORK = ("work", "--app", "outboxd.bench.drill.tasks:app", "--slots", "20")
+
+
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """How a daemon is started, where not as this release beside its database."""
+
+    dsn: str | None = None
+    """Of a pooler, say. None: the world's."""
+    listens: bool = True
+    """Whether it is given a direct connection for LISTEN."""
+    tree: Path | None = None
+    """The source tree of another release."""
+    environ: dict[str, str] = {}
+
+
+HERE = Way()
 
 
 class Member:
@@ -29,6 +46,7 @@ class Member:
         command: Sequence[str],
         wire: Wire | None = None,
         ear: Wire | None = None,
+        way: Way = HERE,
     ) -> None:
         """`wire` is before its pool, `ear` before its LISTEN connection."""
         self.name, self.port, self.wire, self.ear = name, _free_port(), wire, ear
@@ -39,7 +57,6 @@ class Member:
         self._log = self._file.open("ab")
         self._environ = {
             "OUTBOXD_DATABASE_URL": wire.dsn if wire else world.dsn,
-            "OUTBOXD_LISTEN_URL": ear.dsn if ear else world.dsn,
             "OUTBOXD_SECRET_KEYS": world.secret_key,
             "OUTBOXD_EGRESS_ALLOW": "127.0.0.0/8",
             "OUTBOXD_BEAT_S": f"{BEAT:g}",
@@ -48,7 +65,13 @@ class Member:
             "OUTBOXD_DRAIN_DELAY_S": "0",
             "OUTBOXD_GENERATION": "off",
             "OUTBOXD_LOG_FORMAT": "json",
+            **way.environ,
         }
+        if way.listens:
+            self._environ["OUTBOXD_LISTEN_URL"] = ear.dsn if ear else world.dsn
+        if way.tree is not None:
+            self._environ["PYTHONPATH"] = str(way.tree)
+        self._folder = way.tree
         self._process = self._started()
 
     @property
@@ -60,6 +83,10 @@ class Member:
 
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def log(self) -> str:
+        """All that it ever said."""
+        return self._file.read_text()
 
     def ready(self) -> bool:
         """Whether it has said so since it was started."""
@@ -91,25 +118,33 @@ class Member:
     def _started(self) -> subprocess.Popen[bytes]:
         self._begun_at = self._file.stat().st_size
         environ = self._environ | _wrong_by(self.skew)
-        return subprocess.Popen(self._command, env=environ, stdout=self._log, stderr=self._log)
+        return subprocess.Popen(
+            self._command, env=environ, stdout=self._log, stderr=self._log, cwd=self._folder
+        )
 
 
 class Crew:
     """Two api processes and three workers, the way they are deployed."""
 
-    def __init__(self, world: World, wires: Wires, *, apis: int = 2, workers: int = 3) -> None:
-        def member(name: str, *command: str) -> Member:
-            pool, ear = wires.wire(f"{name}-pool", world.dsn), wires.wire(f"{name}-ear", world.dsn)
-            return Member(world, name, command, pool, ear)
-
-        self.apis = [member(f"api-{n}", "serve") for n in range(apis)]
-        self.workers = [member(f"work-{n}", *WORK) for n in range(workers)]
+    def __init__(self, world: World, wires: Wires, way: Way, *, apis: int, workers: int) -> None:
+        self._world, self._wires = world, wires
+        self.apis: list[Member] = []
+        self.workers: list[Member] = []
+        self.join(way, apis=apis, workers=workers)
         self._leaving = threading.Event()
         self._supervisor = threading.Thread(target=self._revive, daemon=True)
 
     @property
     def members(self) -> list[Member]:
         return [*self.apis, *self.workers]
+
+    def join(self, way: Way, *, apis: int, workers: int) -> list[Member]:
+        """So many more, started that way."""
+        fresh = [self._member(way, f"api-{len(self.apis) + n}", "serve") for n in range(apis)]
+        self.apis += fresh
+        hands = [self._member(way, f"work-{len(self.workers) + n}", *WORK) for n in range(workers)]
+        self.workers += hands
+        return fresh + hands
 
     def ports(self) -> list[int]:
         return [member.port for member in self.apis]
@@ -150,6 +185,10 @@ class Crew:
         self._dismiss()
         for member in self.members:
             member.close()
+
+    def _member(self, way: Way, name: str, *command: str) -> Member:
+        pool = self._wires.wire(f"{name}-pool", way.dsn or self._world.dsn)
+        return Member(self._world, name, command, pool, self._wires.wire(f"{name}-ear", self._world.dsn), way)
 
     def _dismiss(self) -> None:
         self._leaving.set()

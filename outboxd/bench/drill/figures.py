@@ -59,12 +59,16 @@ def take(conn: psycopg.Connection[Any], folder: Path, faults: list[Done], found:
 
 
 def slow(found: Figures) -> list[str]:
-    """Failovers after which work did not go on in time."""
-    return [
-        f"work stood for {seconds:.1f} s after a failover"
-        for seconds in found.progress.get("failover", [])
-        if seconds > GOES_ON
-    ]
+    """Failovers after which work did not go on in time; not judged where other faults came between."""
+    return (
+        []
+        if set(found.progress) - {"failover"}
+        else [
+            f"work stood for {seconds:.1f} s after a failover"
+            for seconds in found.progress.get("failover", [])
+            if seconds > GOES_ON
+        ]
+    )
 
 
 def summary(found: Figures) -> str:
@@ -88,7 +92,8 @@ def _progress(folder: Path, calls: list[dict[str, Any]], faults: list[Done]) -> 
     }
     begun: dict[str, float] = {}
     for call in calls:
-        begun[call["key"]] = min(call["at"], begun.get(call["key"], call["at"]))
+        if "at" in call:  # the release before did not write it
+            begun[call["key"]] = min(call["at"], begun.get(call["key"], call["at"]))
     # By the moment of publishing; from the back, the earliest beginning of this and all that follow.
     pairs = sorted((at, begun[key]) for key, at in meant.items() if key in begun)
     soonest: list[float] = []

@@ -18,6 +18,8 @@ _WAITING = """
     + (select count(*) from outbox.ready) + (select count(*) from outbox.later)
     + (select count(*) from outbox.leases)
 """
+_MOST = 20
+"""Lines about one promise: more say nothing more."""
 _EMPTY = ("leases", "lanes", "checkpoints", "ready", "later", "pending", "unplaced", "job_keys")
 _TWICE = """
   select 'two ends for job ' || job_id from outbox.attempts
@@ -172,13 +174,15 @@ def _received(conn: psycopg.Connection[Any], folder: Path, found: Verdict, *, lo
         " where q.class = 'endpoint'"
     )
     wanted = {str(row[0]) for row in owed}
-    found.broken += [f"delivery of {event} was never received" for event in sorted(wanted - set(received))]
+    found.broken += [
+        f"delivery of {event} was never received" for event in sorted(wanted - set(received))[:_MOST]
+    ]
     if not lossy:
         found.broken += [
-            f"{event} was delivered and does not exist" for event in sorted(set(received) - wanted)
+            f"{event} was delivered and does not exist" for event in sorted(set(received) - wanted)[:_MOST]
         ]
 
 
 def _lines(conn: psycopg.Connection[Any], query: str) -> list[str]:
-    """Each row is a sentence about something that does not hold; the first twenty of them."""
-    return [str(row[0]) for row in conn.execute(query.encode()).fetchmany(20)]
+    """Each row is a sentence about something that does not hold; the first of them."""
+    return [str(row[0]) for row in conn.execute(query.encode()).fetchmany(_MOST)]

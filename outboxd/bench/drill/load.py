@@ -11,7 +11,7 @@ from outboxd.bench.drill.world import World
 if TYPE_CHECKING:
     from outboxd.bench.drill.run import Plan
 
-_SICK_RATE = 0.4
+_SICK_RATE = 0.2
 """Poisoned events a second: an `exit` takes a whole process with it."""
 
 

@@ -11,7 +11,7 @@ from outboxd.bench.drill import faults as breaking
 from outboxd.bench.drill import figures
 from outboxd.bench.drill import judge as judging
 from outboxd.bench.drill import stage as stages
-from outboxd.bench.drill.crew import Crew
+from outboxd.bench.drill.crew import HERE, Crew, Way
 from outboxd.bench.drill.endpoint import make_endpoint
 from outboxd.bench.drill.faults import NAMES, Fault, Faults
 from outboxd.bench.drill.judge import Verdict
@@ -41,6 +41,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     standby: bool = True
     lossy: bool = False
     """The standby is waited for by nobody: what a failover loses is counted."""
+    apis: int = 2
+    workers: int = 3
     rate: float = 15
     """Events a second of each of the four producers."""
     pause: float = 1.5
@@ -57,16 +59,25 @@ def drill(plan: Plan, tell: Tell) -> Verdict:
     with stages.stage(plan, wanted, tell) as (world, able, skipped):
         for name, why in skipped.items():
             tell(f"not done: {name}, {why}")
-        found = _run(world, plan, able, tell)
+        found = run(world, plan, able, tell)
     found.skipped, found.seed, found.seconds = skipped, plan.seed, plan.seconds
     return found
 
 
-def _run(world: World, plan: Plan, able: list[Fault], tell: Tell) -> Verdict:
+def run(
+    world: World,
+    plan: Plan,
+    able: list[Fault],
+    tell: Tell,
+    *,
+    way: Way = HERE,
+    during: Callable[[Crew], None] | None = None,
+) -> Verdict:
+    """In a world that is there. `way` is how the crew is started, `during` is called once load is on it."""
     choice = random.Random(plan.seed)
     wires = Wires()
     receiver = Receiver(world.ledger, plan.seed)
-    crew = Crew(world, wires)
+    crew = Crew(world, wires, way, apis=plan.apis, workers=plan.workers)
     faults = Faults(world, crew, wires, choice, able)
     watcher = Watcher(world)
     try:
@@ -76,6 +87,8 @@ def _run(world: World, plan: Plan, able: list[Fault], tell: Tell) -> Verdict:
         tell(f"load on {len(crew.members)} processes for {plan.seconds:g} s, seed {plan.seed}")
         load = Load(world, crew.ports, plan, poison=any(fault.name == "poison" for fault in able))
         watcher.start()
+        if during is not None:
+            during(crew)
         _break(faults, plan, choice)
         load.stop()
         faults.stop()

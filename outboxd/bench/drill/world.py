@@ -80,9 +80,10 @@ class World(msgspec.Struct, kw_only=True):
         return conn
 
 
-async def build(dsn: str, ledger: Path, pair: Pair | None = None) -> World:
+async def build(dsn: str, ledger: Path, pair: Pair | None = None, *, migrated: bool = False) -> World:
     """An empty database, migrated, with one project, its key, queues, routes, tables, and the marker."""
-    await migrate.migrate(dsn)
+    if not migrated:
+        await migrate.migrate(dsn)
     token = secrets.token_hex(16)
     secret = keys.PREFIX + secrets.token_urlsafe(32)
     with psycopg.connect(dsn, autocommit=True) as conn:
