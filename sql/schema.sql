@@ -1568,6 +1568,7 @@ CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id
 -- function outbox.usage_of(p_caller outbox.caller, p_since timestamp with time zone, p_until timestamp with time zone, p_group_by text DEFAULT NULL::text) returns TABLE("group" text, kind text, amount bigint) stable
 -- function outbox.usage_rows(p_team uuid, p_project uuid, p_since timestamp with time zone, p_until timestamp with time zone) returns TABLE(project_id uuid, model text, day date, kind text, amount bigint) stable
 -- function outbox.use_suggestion(p_id text, p_project uuid, p_connection text, p_actor text, p_choice integer, p_caller outbox.caller DEFAULT outbox.me()) returns TABLE(interaction_id text, choice integer, value text, uses integer, max_uses integer, use_event_id uuid) volatile security definer
+-- function outbox.uses_queue(p_team uuid, p_queue outbox.queues) returns boolean stable
 -- function outbox.uuid7(p_at timestamp with time zone) returns uuid volatile
 -- function outbox.uuid7_floor(p_at timestamp with time zone) returns uuid immutable
 -- function outbox.uuid7_time(p_id uuid) returns timestamp with time zone immutable

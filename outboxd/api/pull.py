@@ -42,7 +42,7 @@ class Got(msgspec.Struct, frozen=True, kw_only=True):
 async def claim(exchange: Exchange) -> Reply:
     """Jobs of a queue under one lease; held up to `waitMs` while nothing is due."""
     asked: ClaimIn = exchange.body
-    queue, waited = exchange.parameter("queue"), False
+    queue, waited = pull_wire.queue(exchange), False
     gone = asyncio.create_task(_gone(exchange))
 
     async def once() -> Got:
@@ -130,7 +130,7 @@ async def report(exchange: Exchange) -> Reply:
 
 async def payload(exchange: Exchange) -> Reply:
     """The payload of a job under this lease, of any size."""
-    lease, job, by = pull_wire.lease_id(exchange), pull_wire.job_id(exchange.parameter("id")), _by(exchange)
+    lease, job, by = pull_wire.lease_id(exchange), pull_wire.path_job(exchange), _by(exchange)
     async with exchange.api.db.connection() as conn:
         return Reply(200, bytes(await pull.payload(conn, by, lease, job)))
 

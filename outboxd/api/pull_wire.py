@@ -1,5 +1,6 @@
 """What workers elsewhere send, and how it becomes what is claimed and settled."""
 
+import re
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -20,6 +21,7 @@ NOTHING = UUID(int=0)
 """The id of nothing: what stands for one that is not well formed."""
 MOST = 100
 _SOON = 1000
+_QUEUE = re.compile(r"[a-z0-9][a-z0-9._:-]{0,99}")
 _JobId = Annotated[str, Meta(max_length=100)]
 _JobIds = Annotated[list[_JobId], Meta(min_length=1, max_length=MOST)]
 _LeaseSeconds = Annotated[int, Meta(ge=5, le=3600)]
@@ -103,6 +105,22 @@ def lease_id(exchange: Exchange) -> UUID:
     found = uuid_of(exchange.parameter("lease"))
     if found is None:
         raise NotFound("Lease not found")
+    return found
+
+
+def queue(exchange: Exchange) -> str:
+    """Raises NotFound for what is no name, which nothing has."""
+    found = exchange.parameter("queue")
+    if not _QUEUE.fullmatch(found):
+        raise NotFound("Queue not found")
+    return found
+
+
+def path_job(exchange: Exchange) -> UUID:
+    """Raises NotFound for what is no id, which nothing has."""
+    found = uuid_of(exchange.parameter("id"))
+    if found is None:
+        raise NotFound("Job not found")
     return found
 
 

@@ -11,6 +11,12 @@ NAMES = {
     "/v1/projects/{id}/memory": "project",
     "/v1/jobs/{id}/snooze": "job",
     "/v1/queues/{queue}": "queue",
+    "/v1/queues/{queue}/claim": "queue",
+    "/v1/leases/{lease}/settle": "lease",
+    "/v1/leases/{lease}/extend": "lease",
+    "/v1/leases/{lease}/release": "lease",
+    "/v1/leases/{lease}/report": "lease",
+    "/v1/leases/{lease}/jobs/{id}/payload": "lease",
     "/v1/routes/{id}": "route",
     "/v1/jobs/{id}": "job",
     "/v1/jobs/{id}/attempts": "job",
@@ -50,6 +56,11 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/jobs/{id}/snooze"): {"untilEpoch": round(time.time() * 1000) + 3_600_000},
     ("POST", "/v1/jobs/purge"): {"filter": {"status": ["failed"]}},
     ("PATCH", "/v1/queues/{queue}"): {"paused": True},
+    ("POST", "/v1/queues/{queue}/claim"): {"worker": "b"},
+    ("POST", "/v1/leases/{lease}/settle"): {"results": [{"jobId": "b", "outcome": "completed"}]},
+    ("POST", "/v1/leases/{lease}/extend"): {"leaseSeconds": 60},
+    ("POST", "/v1/leases/{lease}/release"): {"reason": "b"},
+    ("POST", "/v1/leases/{lease}/report"): {"jobId": "b"},
     ("POST", "/v1/routes"): {"pattern": "b", "queue": "b"},
     ("PATCH", "/v1/routes/{id}"): {"priority": 1},
     ("POST", "/v1/jobs/retry"): {"filter": {"status": ["failed"]}},
@@ -91,7 +102,7 @@ LAST = ("DELETE",)
 ENDLESS = frozenset({("GET", "/v1/mcp"), ("GET", "/v1/projects/{id}/stream")})
 """Replies that go on until the client leaves; they have tests of their own."""
 
-TAKES_AWAY = frozenset({"/v1/endpoints/{id}/disable"})
+TAKES_AWAY = frozenset({"/v1/endpoints/{id}/disable", "/v1/leases/{lease}/release"})
 """Paths that take away too, by whatever method."""
 
 OF_TEAMS = frozenset({("PATCH", "/v1/teams/{id}"), ("POST", "/v1/projects")})
@@ -106,6 +117,9 @@ REFUSED_TO_OWNERS: dict[tuple[str, str], int] = {
     ("GET", "/v1/routes/match"): 400,
     # What stands for a job is the endpoint's id again.
     ("POST", "/v1/endpoints/{id}/deliveries/{jobId}/redeliver"): 404,
+    # No job that the lease holds.
+    ("POST", "/v1/leases/{lease}/report"): 409,
+    ("GET", "/v1/leases/{lease}/jobs/{id}/payload"): 409,
     # Not without the connection.
     ("DELETE", "/v1/interactions/{id}"): 400,
 }

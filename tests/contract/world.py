@@ -157,6 +157,12 @@ async def _queue(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dic
     return {"queue": name}
 
 
+async def _lease(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
+    await _told(http, "/v1/jobs", queue=ids["queue"], payload={mark: mark})
+    claimed = await _told(http, f"/v1/queues/{ids['queue']}/claim", worker=mark, limit=1, leaseSeconds=600)
+    return {"lease": claimed["lease"]["id"]}
+
+
 async def _route(http: httpx.AsyncClient, mark: str, ids: dict[str, str]) -> dict[str, str]:
     body = {"pattern": f"{mark}.*", "queue": ids["queue"], "contains": {mark: mark}}
     return {"route": (await _told(http, "/v1/routes", **body))["route"]["id"]}
@@ -182,5 +188,5 @@ async def _told(http: httpx.AsyncClient, path: str, **body: Any) -> Any:
     return reply.json()
 
 
-MAKERS = (_session, _memory, _event, _interaction, _endpoint, _queue, _route, _schedule)
+MAKERS = (_session, _memory, _event, _interaction, _endpoint, _queue, _lease, _route, _schedule)
 """In the order in which one needs the other; each gives the ids of what it made, by their kind."""
