@@ -17,10 +17,10 @@ from outboxd import __version__, telemetry
 from outboxd.api import app as http
 from outboxd.api.server import Server, serving
 from outboxd.config import Config
-from outboxd.daemon import boot, figures, parts, turning, web
+from outboxd.daemon import boot, figures, parts, telling, turning, web
 from outboxd.daemon.parts import Parts
 from outboxd.daemon.readiness import Readiness
-from outboxd.daemon.signals import Ending, handled, tell_tasks
+from outboxd.daemon.signals import Ending, handled
 from outboxd.daemon.supervised import Supervised
 from outboxd.errors import Error
 from outboxd.handlers import python
@@ -53,6 +53,7 @@ class Process:
         self._app = parts.app(config) if self._works else None
         self._worker: Worker | None = None
         self._servers: list[Server] = []
+        self._states: dict[str, Callable[[], telling.State]] = {}
         self._supervised = Supervised(config.supervisor, config.roles, self._beating)
 
     async def run(self) -> int:
@@ -60,11 +61,12 @@ class Process:
         ports = self._bound()
         try:
             async with AsyncExitStack() as stack:
-                stack.enter_context(handled(self._ending, tell_tasks))
+                stack.enter_context(handled(self._ending, lambda: telling.tell(self._states)))
                 if self._config.otel:
                     spans.start()
                     stack.push_async_callback(asyncio.to_thread, spans.stop)
                 made = await stack.enter_async_context(parts.built(self._config))
+                self._states = telling.states(made, lambda: self._worker)
                 boot.tell_generation(self._config, works=self._works)
                 if self._app is not None:
                     await stack.enter_async_context(python.running(self._app))
@@ -202,7 +204,8 @@ class Process:
         return self._worker is None or self._worker.beating
 
     def _worker_check(self) -> str:
-        age = None if self._worker is None else self._worker.beat_age
+        worker = self._worker
+        age = None if worker is None or not worker.handlers else worker.beat_age
         return "failed" if age is None or age > 5 * self._config.beat.total_seconds() else "ok"
 
     async def _until(self, booting: asyncio.Task[None]) -> None:

@@ -44,13 +44,3 @@ def handled(ending: Ending, tell: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in (*_ENDING, signal.SIGUSR1):
             loop.remove_signal_handler(number)
-
-
-def tell_tasks() -> None:
-    """One log line with each task and where it stands. One, because equal lines are folded."""
-    told = []
-    for task in sorted(asyncio.all_tasks(), key=lambda each: each.get_name()):
-        frames = task.get_stack(limit=1)
-        at = f"{frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else "done"
-        told.append(f"{task.get_name()} {at}")
-    log.info("tasks", tasks=told)

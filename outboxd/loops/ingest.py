@@ -100,6 +100,10 @@ class Ingest:
     def full(self) -> bool:
         return self._events >= self._most_events or self._bytes >= self._most_bytes
 
+    @property
+    def oldest_wait(self) -> float | None:
+        return time.monotonic() - self._queue[0].since if self._queue else None
+
     def admit(self, size: int = 0) -> None:
         """Raises Overloaded or ShuttingDown if `size` more bytes would not be taken, before they are read."""
         if self._closed:
@@ -122,8 +126,6 @@ class Ingest:
             telemetry.INGEST_REFUSED_TOTAL.labels("full").inc()
             raise Overloaded(_FULL, _SECOND)
         self._put(unit)
-        if not events:
-            return await unit.answer
         first = events[0]
         with spans.span("publish", first.traceparent, first.tracestate, project=first.project_id) as span:
             span.note(event=first.id if len(events) == 1 else None, request=first.request_id)

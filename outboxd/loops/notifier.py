@@ -52,6 +52,11 @@ class Notifier:
         self.worker: UUID | None = None
         """Our own worker, which was woken in memory and need not be told."""
 
+    @property
+    def waiting(self) -> int:
+        """Hints that were not sent yet."""
+        return len(self._waiting)
+
     def tell(self, queues: Mapping[str, str], hints: Iterable[Hint] = ()) -> None:
         """`queues` is queue → its handler. Never blocks, never fails."""
         for queue, handler in queues.items():

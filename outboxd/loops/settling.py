@@ -73,6 +73,11 @@ class Settler:
     def full(self) -> bool:
         return len(self._waiting) + self._away >= MOST_ITEMS or self._bytes >= MOST_BYTES
 
+    @property
+    def waiting(self) -> int:
+        """Outcomes that no statement has taken yet."""
+        return len(self._waiting)
+
     def leases(self) -> set[UUID]:
         """Of what is not settled yet."""
         return {item.claimed.lease_id for item in (*self._waiting, *self._flying)}

@@ -53,8 +53,14 @@ class Sweeper:
         self._chores = {chore.name: chore for chore in chores}
         self._asked = {chore.name: asyncio.Event() for chore in chores}
         self._succeeded: dict[str, float] = {}
+        self._begun: dict[str, float] = {}
         self._elsewhere: dict[str, Callable[[], float]] = {}
         self._write_every = write_every
+
+    @property
+    def running(self) -> dict[str, float]:
+        """Chores that run now, and for how many seconds."""
+        return {name: round(time.monotonic() - since, 3) for name, since in self._begun.items()}
 
     def ask(self, name: str) -> None:
         """There is work for that chore: it runs now."""
@@ -78,6 +84,7 @@ class Sweeper:
     async def once(self, name: str) -> int | None:
         """One run; None when it failed, which is told and remembered."""
         chore = self._chores[name]
+        self._begun[name] = time.monotonic()
         try:
             with telemetry.CHORE_SECONDS.labels(name).time():
                 async with asyncio.timeout(chore.limit.total_seconds()):
@@ -85,6 +92,8 @@ class Sweeper:
         except Exception as failed:  # noqa: BLE001 - isolation: one chore's defect is not another's
             await self._failed(name, failed)
             return None
+        finally:
+            self._begun.pop(name, None)
         telemetry.CHORE_ROWS_TOTAL.labels(name).inc(done)
         self._succeeded[name] = time.monotonic()
         return done

@@ -40,6 +40,11 @@ class Signal:
         self._names: set[str] = set()
         self._event = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """Names that nobody has taken yet."""
+        return len(self._names)
+
     def wake(self, names: Iterable[str]) -> None:
         self._names.update(names)
         if len(self._names) > _MOST_NAMES:

@@ -4,7 +4,7 @@ A process runs one. Several processes, or pods, are the same program and meet in
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from outboxd.errors import Error, LeaseLost, Refused, Unavailable
 from outboxd.loops import liveness
 from outboxd.loops.draining import drain
 from outboxd.loops.liveness import Liveness
+from outboxd.loops.running import Execution
 from outboxd.loops.shifts import THREADS, WRITERS, Means, Shift
 from outboxd.loops.slots import Slots
 from outboxd.loops.threads import Threads
@@ -97,6 +98,20 @@ class Worker:
     def beating(self) -> bool:
         """False when the threads that keep the leases of this shift have broken."""
         return self._alive is None or self._alive.lives
+
+    @property
+    def handlers(self) -> Collection[str]:
+        """What it knows to do."""
+        return self._means.handlers.keys()
+
+    @property
+    def live(self) -> Collection[Execution]:
+        """What runs here."""
+        return () if self._shift is None else tuple(self._shift.live.values())
+
+    @property
+    def unsettled(self) -> int:
+        return 0 if self._shift is None else self._shift.settler.waiting
 
     @property
     def running(self) -> int:

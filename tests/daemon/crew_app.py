@@ -1,6 +1,7 @@
 """Handlers for workers that are started as processes: `--app tests.daemon.crew_app:app`."""
 
 import asyncio
+import time
 from typing import Any
 
 from outboxd import App, Done
@@ -16,4 +17,9 @@ async def slow(job: Any, run: Any) -> Done:
     return Done(output={"attempt": job.attempt})
 
 
-app = App(handlers={"quick": quick, "slow": slow}, open=["quick", "slow"])
+async def blocks(job: Any, run: Any) -> None:
+    """What a coroutine must not do: nothing else of the process gets its turn meanwhile."""
+    time.sleep(job.payload["seconds"])  # noqa: ASYNC251 - that is the fault
+
+
+app = App(handlers={"quick": quick, "slow": slow, "blocks": blocks}, open=["quick", "slow"])

@@ -1,12 +1,15 @@
 """`outboxd serve` and `outboxd work` as processes: probes, signals, a database that comes and goes."""
 
+import re
 import signal
 import socket
 import threading
 import time
+from typing import Any
 
 import httpx2
 import msgspec
+import psycopg
 import pytest
 
 from outboxd.store import keys
@@ -138,10 +141,60 @@ def test_sigusr1_only_tells(place: Place) -> None:
     daemon = place.serve().ready()
     daemon.signal(signal.SIGUSR1)
     began = time.monotonic()
-    while not {"listener", "metrics", "poll", "sequencer", "sweeper"} <= told(daemon):
+    loops = {"listener", "api", "ingest", "poll", "sequencer", "sweeper", "notifier", "worker"}
+    while not loops <= set(told(daemon)):
         assert time.monotonic() - began < 5, daemon.log
         time.sleep(0.05)
+    lines = told(daemon)
+    assert ("not running", "takes") == (lines["worker"]["state"], lines["ingest"]["state"])
+    assert {"events": 0, "bytes": 0} == lines["ingest"]["queues"]
+    (poll,) = lines["poll"]["tasks"]
+    # Innermost first: it sleeps until something happens.
+    assert re.fullmatch(r"poll < locks\.py:\d+ wait < .* < poll\.py:\d+ _sleep < poll\.py:\d+ run", poll), (
+        poll
+    )
+    assert any("chore reap" in task for task in lines["sweeper"]["tasks"])
     assert (200, None) == (daemon.status("/readyz"), daemon.process.poll())
+
+
+def test_a_process_whose_event_loop_stands_still_is_not_alive_until_it_turns_again(place: Place) -> None:
+    daemon = place.work().ready()
+    job = place.enqueue(place.project(), "blocks", '{"seconds": 2}')
+    place.until("select count(*) > 0 from outbox.leases")
+    with pytest.raises(httpx2.TimeoutException):
+        httpx2.get(f"http://127.0.0.1:{daemon.metrics_port}/livez", timeout=0.5)
+    place.until(ENDED, job)
+    daemon.until("/livez", 200, limit=5)
+    said = [msgspec.json.decode(line) for line in daemon.log.splitlines() if "stood still" in line]
+    assert said, daemon.log
+    assert said[0]["ms"] >= 1000
+
+
+@proves("G3")
+def test_a_full_pool_is_seen_and_does_not_make_a_process_unlive(place: Place) -> None:
+    place.project()
+    key = key_of(place)
+    daemon = place.serve(pool_min="1", pool_max="5", pool_timeout_s="0.3").ready()
+
+    def ask() -> None:
+        auth = {"authorization": f"Bearer {key}"}
+        httpx2.get(f"http://127.0.0.1:{daemon.port}/v1/projects", headers=auth, timeout=30)
+
+    asking = [threading.Thread(target=ask) for _ in range(12)]
+    with psycopg.connect(place.dsn) as holder:
+        holder.execute("lock table outbox.projects in access exclusive mode")
+        for each in asking:
+            each.start()
+        daemon.until("/readyz", 503, limit=10)
+        for port in (daemon.port, daemon.metrics_port):
+            assert 200 == httpx2.get(f"http://127.0.0.1:{port}/livez", timeout=1).status_code
+        told = daemon.get("/metrics")
+    for each in asking:
+        each.join()
+    assert told is not None
+    assert 'outboxd_db_pool_connections{state="used"} 5.0' in told[1]
+    assert "outboxd_ready 0.0" in told[1]
+    daemon.until("/readyz", 200, limit=10)
 
 
 @proves("R1", "G1")
@@ -165,12 +218,12 @@ def checks(daemon: Daemon) -> dict[str, str]:
     return found
 
 
-def told(daemon: Daemon) -> set[str]:
-    """Names of the tasks in its log. The last line may be only half there."""
+def told(daemon: Daemon) -> dict[str, dict[str, Any]]:
+    """What its log says of each loop. The last line may be only half there."""
     lines = [
         msgspec.json.decode(line) for line in daemon.log.splitlines(keepends=True) if line.endswith("\n")
     ]
-    return {task.rpartition(" ")[0] for line in lines for task in line.get("tasks", ())}
+    return {line["loop"]: line for line in lines if line["event"] == "loop"}
 
 
 def key_of(place: Place) -> str:
