@@ -45,6 +45,8 @@ class Output:
 
     def _lines(self, reply: Reply) -> Iterator[str]:
         match reply:
+            case Text(text="", document=None):
+                return  # all was said already, line by line
             case Rows() if self._form == "jsonl":
                 yield from map(_json, reply.rows)
             case Rows() if self._form == "json":
