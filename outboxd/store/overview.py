@@ -57,7 +57,8 @@ _OWN_QUEUES = f"""
 select * from (
   select q.name as queue, q.handler, q.class as class_, least(r.due, 10000) as due,
     least(l.later, 10000) as later, least(l.held, 10000) as held, coalesce(w.n, 0) as running,
-    least(coalesce(f.n, 0), 10000) as failed, r.seen > 10000 or l.later > 10000 or f.n > 10000 as capped,
+    least(coalesce(f.n, 0), 10000) as failed,
+    r.seen > 10000 or l.later > 10000 or coalesce(f.n, 0) > 10000 as capped,
     extract(epoch from t.now - r.oldest)::float8 as lag,
     q.paused and coalesce(q.paused_until > t.now, true) as paused,
     case when q.closed_until > t.now then q.closed_until end as closed_until, q.closed_reason,

@@ -58,7 +58,7 @@ class Console:
     def routes(self) -> list[Route]:
         found = [Route(path, endpoint=Door(self, path, pages)) for path, pages in PAGES.items()]
         return [
-            Route(_STATIC, endpoint=static),
+            Route(_STATIC, endpoint=Static()),
             *found,
             Route("/console/{rest:path}", endpoint=Door(self, "/console/{rest}", {})),
         ]
@@ -146,20 +146,22 @@ class Door:
         )
 
 
-async def static(scope: Scope, receive: Receive, send: Send) -> None:
-    """A file of the package; its name says what is in it, so it never changes."""
-    exchange = of(scope)
-    exchange.template = _STATIC
-    found = render.assets().get(exchange.parameter("name"))
-    if found is None:
-        raise NotFound("no such file")
-    if exchange.method not in _SAFE:
-        raise MethodNotAllowed("files are read", ("GET", "HEAD"))
-    headers = (
-        (b"content-type", found.kind.encode()),
-        (b"cache-control", b"public, max-age=31536000, immutable"),
-    )
-    await send_reply(Reply(200, found.body, headers), exchange.method, send)
+class Static:
+    """Files of the package. A file's name says what is in it, so it never changes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = of(scope)
+        exchange.template = _STATIC
+        found = render.assets().get(exchange.parameter("name"))
+        if found is None:
+            raise NotFound("no such file")
+        if exchange.method not in _SAFE:
+            raise MethodNotAllowed("files are read", ("GET", "HEAD"))
+        headers = (
+            (b"content-type", found.kind.encode()),
+            (b"cache-control", b"public, max-age=31536000, immutable"),
+        )
+        await send_reply(Reply(200, found.body, headers), exchange.method, send)
 
 
 async def _form(exchange: Exchange) -> Form:

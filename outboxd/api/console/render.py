@@ -62,9 +62,10 @@ def assets() -> Mapping[str, Asset]:
 def asset(name: str) -> str:
     """The path of the file that is called so in the package."""
     stem, _, ending = name.rpartition(".")
-    return next(
-        each.path for key, each in assets().items() if key.startswith(f"{stem}.") and key.endswith(ending)
-    )
+    [found] = [
+        each.path for key, each in assets().items() if key.partition(".")[0] == stem and key.endswith(ending)
+    ]
+    return found
 
 
 def page(template: str, status: int = 200, headers: tuple[Header, ...] = (), **given: Any) -> Reply:

@@ -1,0 +1,50 @@
+"""One world and one served process for all tests of the console; a browser where the system has one."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_postgresql.executors import NoopExecutor
+
+from tests import cluster
+from tests.console.world import World
+from tests.daemon.daemons import Daemon
+
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
+
+
+@pytest.fixture(scope="package")
+def world(migrated: NoopExecutor) -> Iterator[World]:
+    with cluster.clone(migrated) as made:
+        told = World(made.dsn).tell(minutes=3)
+        yield told
+        told.close()
+
+
+@pytest.fixture(scope="package")
+def daemon(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    made = Daemon(tmp_path_factory.mktemp("console"), world.dsn, "serve")
+    yield made.ready()
+    made.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    program = find_browser()
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} on PATH, and OUTBOXD_TEST_BROWSER is not set")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+def find_browser() -> str | None:
+    given = os.environ.get("OUTBOXD_TEST_BROWSER")
+    if given:
+        return given if Path(given).exists() else None
+    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
