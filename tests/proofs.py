@@ -20,6 +20,7 @@ proves = pytest.mark.proves
 
 LIST = Path(__file__).with_name("proofs.txt")
 CACHE = "outboxd/proofs"
+PLUGIN = "outboxd-proofs"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Proofs(config), "outboxd-proofs")
+    config.pluginmanager.register(Proofs(config), PLUGIN)
 
 
 class Proofs:
@@ -62,10 +63,13 @@ class Proofs:
         self.promises = promises()
         self.tests: dict[str, list[str]] = {number: [] for number in self.promises}
         self.results: dict[str, str] = {}
+        self.files: set[Path] = set()
+        """That tests were collected from."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
+            self.files.add(item.path)
             for number in numbers(item):
                 if number not in self.tests:
                     raise pytest.UsageError(f"{item.nodeid} proves {number}, which {LIST.name} does not have")

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,14 @@ FACTORIES = {"connect"} | POOLS
 PARTIES = {"psycopg", "psycopg_pool", "Connection", "AsyncConnection", "Link", "asyncpg"}
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def opens(source: str) -> Iterator[int]:
     """Lines on which a connection or a pool is made."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if not isinstance(node, ast.Call):
             continue
         called = node.func
@@ -98,5 +104,5 @@ def test_an_opened_connection_is_found(source: str, lines: list[int]) -> None:
 
 
 def makes_a_pool(source: str) -> bool:
-    calls = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    calls = (node.func for node in ast.walk(parsed(source)) if isinstance(node, ast.Call))
     return any(party(call) in POOLS for call in calls)

@@ -6,6 +6,7 @@ too, because a hidden dependency is one all the same.
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,11 @@ Tree = Mapping[str, str]
 """Source by dotted name, `db.pool`; a package's `__init__` has the package's name."""
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def sources(package: Path) -> dict[str, str]:
     found = {}
     for path in sorted(package.rglob("*.py")):
@@ -60,7 +66,7 @@ def floor(module: str) -> str:
 
 def imports(tree: Tree, module: str) -> Iterator[str]:
     """Everything a module imports, as full dotted names."""
-    for node in ast.walk(ast.parse(tree[module])):
+    for node in ast.walk(parsed(tree[module])):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -109,9 +115,9 @@ def strangers(tree: Tree) -> Iterator[str]:
 def environment_readers(tree: Tree) -> Iterator[str]:
     """Modules that look into the environment. config may; cli may hand it on as a whole."""
     for module, source in tree.items():
-        parsed = ast.parse(source)
-        handed_on = {id(each) for node in ast.walk(parsed) for each in arguments(node)}
-        for node in ast.walk(parsed):
+        tree_of = parsed(source)
+        handed_on = {id(each) for node in ast.walk(tree_of) for each in arguments(node)}
+        for node in ast.walk(tree_of):
             if is_environment(node) and floor(module) != "config" and module not in INHERITING:
                 if floor(module) == "cli" and id(node) in handed_on:
                     continue
@@ -141,7 +147,7 @@ def long_modules(tree: Tree) -> Iterator[str]:
 
 def long_functions(tree: Tree) -> Iterator[str]:
     for module, source in tree.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
                 lines = node.end_lineno - node.lineno + 1
                 if lines > LONGEST_FUNCTION:

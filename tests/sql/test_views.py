@@ -528,6 +528,7 @@ async def test_usage_by_day(engine: Engine, clock: Clock) -> None:
     assert 3 == len(await engine.rows("select distinct day from outbox.usage_by_day"))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["provider_health", "usage_by_day"])
 async def test_views_of_usage_answer_at_once_when_much_was_called(engine: Engine, name: str) -> None:
     projects = [engine.project, *[await engine.add_project() for _ in range(19)]]
