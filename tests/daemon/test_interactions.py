@@ -19,7 +19,7 @@ from tests.waiting import until
 
 ASK = {"connectionId": "chat-1", "expectedActor": "*", "prompt": "deploy?"}
 PATH = "/v1/interactions"
-ROUNDS = 30
+ROUNDS = 10
 HUNDRED = """
 select count(*) from generate_series(1, 100) n, outbox.ask(%s, 'chat-1', 'ann', '"?"', p_id => 'q' || n)
 """
@@ -81,7 +81,7 @@ async def answer(pod: httpx.AsyncClient, id_: str, actor: str) -> httpx.Response
 async def test_of_fifty_clicks_on_two_pods_one_counts(
     place: Place, pods: tuple[httpx.AsyncClient, httpx.AsyncClient]
 ) -> None:
-    """Interactions 1: 50 at once, here in 30 rounds; tests/sql has 100."""
+    """Interactions 1: 50 at once, here in 10 rounds; tests/sql has 100."""
     won = 0
     for _ in range(ROUNDS):
         id_ = await asked(pods[0])
