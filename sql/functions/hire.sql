@@ -37,7 +37,7 @@ begin
     returning * into v_worker;
   end if;
   return query select v_worker.id, v_queue.id, v_queue.handler,
-    not outbox.claims_from(v_worker, v_queue, v_now) or (cardinality(p_caller.project_ids) = 1
-      and p_caller.project_ids <@ outbox.paused_shares(v_queue.id, v_now));
+    not outbox.claims_from(v_worker, v_queue, v_now)
+      or coalesce(p_caller.project_ids <@ outbox.paused_shares(v_queue.id, v_now), false);
 end
 $$;

@@ -20,6 +20,7 @@ begin
         offset 0) l);
     if v_due <= p_now then
       return next row(p_queue.id, 0, 0, v_due, 1)::outbox.spot;
+      p_limit := p_limit - 1;
     end if;
   end if;
   return query
