@@ -137,7 +137,11 @@ class World:
         worker: UUID = self.value(
             "select worker_id from outbox.enlist(%s, %s, null, %s)", name, handlers, Jsonb(options)
         )
-        self.rows("update outbox.workers set beats = false where id = %s", worker)
+        # It beats in nobody's name: a long beat keeps it alive.
+        self.rows(
+            "update outbox.workers set beat_every = '1 hour', beat_at = now(), lock_no = 0 where id = %s",
+            worker,
+        )
         return worker
 
     def publish(self, project: UUID, events: Sequence[dict[str, Any]]) -> list[UUID]:
@@ -161,8 +165,8 @@ class World:
         tool = {"eventType": "tool_use", "payload": {"tool_name": "Edit", "path": "invoice.py"}}
         self.publish(self.agents.project, [tool] * (n // 4))
         self.rows("select outbox.stage(1000)")
-        if not quiet:
-            self.settle(self.worker, self.rows("select * from outbox.claim(%s, 200)", self.worker), 0.07)
+        while not quiet and (claimed := self.rows("select * from outbox.claim(%s, 200)", self.worker)):
+            self.settle(self.worker, claimed, 0.07)
 
     def _event(self, k: int) -> dict[str, Any]:
         order = 48_000 + self.random.randint(0, 900)

@@ -37,6 +37,7 @@ _TONES = {
 _SPANS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _LARGEST_JSON = 256 * 1024
 _LONGEST_LINE = 400
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?\+00)")
 
 
 class Asset(msgspec.Struct, frozen=True):
@@ -88,9 +89,9 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters |= {
-        "ago": ago, "span": span, "number": number, "tone": tone, "pretty": pretty, "short": short,
-        "said": said, "seg": segment,
-        "object": members, "inline": inline, "snippet": snippet, "money": money, "ms": milliseconds,
+        "ago": ago, "inline": inline, "money": money, "ms": milliseconds, "number": number, "object": members,
+        "pretty": pretty, "prose": prose, "said": said, "seg": segment, "short": short, "snippet": snippet,
+        "span": span, "tone": tone,
     }  # fmt: skip
     made.globals |= {"asset": asset, "version": __version__, "bars": bars, "link": link, "now": _now}
     return made
@@ -192,6 +193,14 @@ def snippet(found: Any) -> str | None:
     return text if isinstance(text, str) else None
 
 
+def prose(text: str) -> Markup:
+    """A sentence of ours from the database; moments in it are shown as moments."""
+    parts = _MOMENT.split(text)
+    return Markup("").join(
+        ago(datetime.fromisoformat(part)) if n % 2 else escape(part) for n, part in enumerate(parts)
+    )
+
+
 def segment(text: str) -> str:
     """A part of a path."""
     return quote(text, safe="")
@@ -209,7 +218,7 @@ def link(path: str, **query: Any) -> Markup:
 def _relative(seconds: float) -> str:
     if abs(seconds) < 1:
         return "now"
-    said = span(abs(seconds)).rsplit(" ", 2)[0] if abs(seconds) >= 120 else span(abs(seconds))
+    said = " ".join(span(abs(seconds)).split(" ")[:2])
     return f"{said} ago" if seconds > 0 else f"in {said}"
 
 

@@ -24,7 +24,7 @@
   const relative = (seconds) => {
     const far = Math.abs(seconds);
     if (far < 1) return "now";
-    const said = far >= 120 ? span(far).split(" ").slice(0, 2).join(" ") : span(far);
+    const said = span(far).split(" ").slice(0, 2).join(" ");
     return seconds > 0 ? `${said} ago` : `in ${said}`;
   };
 
