@@ -23,7 +23,7 @@ from outboxd.bench.drill.faults import Done
 from outboxd.bench.drill.ledger import Ledger
 from outboxd.bench.drill.pair import Pair
 from outboxd.bench.drill.producers import Sql
-from outboxd.bench.drill.puller import Puller
+from outboxd.bench.drill.puller import SqlPuller
 from outboxd.bench.drill.receiver import Receiver
 from outboxd.bench.drill.stage import folder
 from outboxd.bench.drill.world import World
@@ -96,6 +96,14 @@ TAMPERED = {
            select now(), 1, job_id, queue_id, 0, attempt, no, series from outbox.dead_letters limit 1""",
         "in several places: dead_letters, later",
     ),
+    "a schedule ticked twice and left one out": (
+        """update outbox.events e set type = 'drill.tick', metadata = jsonb_build_object('schedule',
+             jsonb_build_object('tickEpoch', t.at)) from (
+               select id, 10000 * (array[1, 2, 2, 4])[(row_number() over (order by id))::int] as at
+               from outbox.events order by id limit 4) t
+           where t.id = e.id""",
+        "ticks 4, distinct 3, the first and the last 30 s apart",
+    ),
     "a note of a job stays behind": (
         """insert into outbox.checkpoints (job_id, at) select id, now() from outbox.jobs limit 1""",
         "checkpoints holds 1",
@@ -127,7 +135,7 @@ def finished() -> Iterator[World]:
 def order(world: World, most: int) -> None:
     """About so many events; all of it is worked off when this returns."""
     deadline = time.monotonic() + 60
-    producer, puller = Sql(world, "sql", 7, 100), Puller(world, 7)
+    producer, puller = Sql(world, "sql", 7, 100), SqlPuller(world, "sql", 7)
     producer.start()
     puller.start()
     with world.connect() as conn:

@@ -80,7 +80,7 @@ def test_the_release_before_and_this_one_share_a_database_under_load(world: Worl
         print(f"migrated under load in {time.monotonic() - began:.1f} s")
         until(lambda: all(member.ready() for member in fresh))
 
-    plan = Plan(seconds=20, seed=20, apis=1, workers=2, rate=10, pause=1)
+    plan = Plan(seconds=20, seed=20, apis=1, workers=2, rate=10, pause=1, tomorrow=False)
     found = run(world, plan, faults.chosen({"kill", "term"}), print, way=before, during=upgrade)
     assert [] == found.broken
     assert 2 == len(waited)

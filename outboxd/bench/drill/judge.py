@@ -8,6 +8,7 @@ import msgspec
 import psycopg
 
 from outboxd.bench.drill import figures, ledger, readers
+from outboxd.bench.drill.doors import EVERY
 from outboxd.bench.drill.faults import Done
 from outboxd.bench.drill.figures import Figures
 from outboxd.bench.drill.places import C1
@@ -63,6 +64,13 @@ _FEED = """
     from outbox.feed f join outbox.streams s on s.project_id = f.project_id) x
   where x.rows <> x.last or x.last <> x.head or x.rows <> x.events
 """
+_TICKS = """
+  select 'ticks ' || count(*) || ', distinct ' || count(distinct t.at) || ', the first and the last '
+    || (max(t.at) - min(t.at)) / 1000 || ' s apart'
+  from (select (e.metadata -> 'schedule' ->> 'tickEpoch')::bigint as at from outbox.events e
+    where e.type = 'drill.tick') t
+  having count(*) <> count(distinct t.at) or (max(t.at) - min(t.at)) / {every}000 + 1 <> count(*)
+"""
 _CROWD = """
   select 'four at once in narrow at ' || a.started_at from outbox.attempts a
   join outbox.jobs j on j.id = a.job_id join outbox.queues q on q.id = j.queue_id
@@ -100,7 +108,17 @@ def judge(world: World, faults: list[Done], *, lossy: bool = False) -> Verdict:
     found = Verdict()
     with world.connect() as conn:
         _published(conn, world.ledger, found)
-        for query in (_TWICE, _NOWHERE, _dead(), _alive(), _ORDER, _FEED, _crowd(faults), C1):
+        for query in (
+            _TWICE,
+            _NOWHERE,
+            _dead(),
+            _alive(),
+            _ORDER,
+            _FEED,
+            _TICKS.format(every=EVERY),
+            _crowd(faults),
+            C1,
+        ):
             found.broken += _lines(conn, query)
         for table, queue in (
             ("drill.effects", "effects"),

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from outboxd.bench.drill.doors import drop_schedule, make_schedule
 from outboxd.bench.drill.producers import Http, Poisoner, Producer, Sql
-from outboxd.bench.drill.puller import Puller
+from outboxd.bench.drill.puller import HttpPuller, Puller, SqlPuller
 from outboxd.bench.drill.readers import Subscriber, behind
 from outboxd.bench.drill.world import World
 
@@ -24,9 +25,13 @@ class Load:
         self._producers += [Http(world, f"http{n}", plan.seed + 10 + n, plan.rate, ports) for n in range(2)]
         if poison:
             self._producers.append(Poisoner(world, "sqlp", plan.seed + 20, _SICK_RATE))
-        self._puller = Puller(world, plan.seed + 30)
+        self._ports = ports
+        self._pullers: list[Puller] = [SqlPuller(world, "sql", plan.seed + 30)]
+        if plan.tomorrow:
+            self._pullers.append(HttpPuller(world, "http", plan.seed + 31, ports))
+        self._schedule = make_schedule(world, ports()[0]) if plan.tomorrow else None
         self._readers = [Subscriber(world, f"reader{n}", plan.seed + 40 + n, ports) for n in range(4)]
-        for thread in (*self._producers, self._puller, *self._readers):
+        for thread in (*self._producers, *self._pullers, *self._readers):
             thread.start()
 
     def stop(self) -> None:
@@ -34,6 +39,8 @@ class Load:
             producer.stopping.set()
         for producer in self._producers:
             producer.join(30)
+        if self._schedule is not None:
+            drop_schedule(self._world, self._ports(), self._schedule)
 
     def behind(self) -> int:
         """Subscribers that have not seen everything."""
@@ -42,7 +49,7 @@ class Load:
     def end(self) -> list[str]:
         """Who has not come to the end of the feed, in words."""
         late = self.behind()
-        takers: list[Puller | Subscriber] = [self._puller, *self._readers]
+        takers: list[Puller | Subscriber] = [*self._pullers, *self._readers]
         for taker in takers:
             taker.stopping.set()
         for taker in takers:

@@ -1,63 +1,110 @@
-"""A worker of no daemon's: it pulls by SQL, with a time limit on its leases, and forgets some of them."""
+"""Workers that are no daemons: they pull over HTTP or by SQL, and now and then forget what they took."""
 
+import http.client
 import random
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
+from outboxd.bench.drill.doors import ask
 from outboxd.bench.drill.ledger import Ledger
 from outboxd.bench.drill.world import World
 
 _ENLIST = """
   select worker_id from outbox.enlist('drill puller', '{pull:drill}', null,
-    '{"liveness": "lease", "leaseSeconds": 5, "kind": "pull"}')
+    '{"liveness": "lease", "leaseSeconds": 5}')
 """
-_CLAIM = "select job_id, lease_id, attempt, payload ->> 'key' as key from outbox.claim(%s, 5)"
-_SETTLE = "select job_id, accepted, note from outbox.settle(%s, %s::jsonb)"
+_CLAIM = "select job_id, lease_id from outbox.claim(%s, 5)"
+_SETTLE = "select job_id, accepted from outbox.settle(%s, %s::jsonb)"
+_FORGETS = 0.03
+_SECONDS = 5
 
 
 class Puller(threading.Thread):
     """Until told to stop. What it says twice, it says in the same words."""
 
-    def __init__(self, world: World, seed: int) -> None:
-        super().__init__(name="puller", daemon=True)
+    def __init__(self, world: World, name: str, seed: int) -> None:
+        super().__init__(name=name, daemon=True)
         self._world, self._random = world, random.Random(seed)
-        self._ledger = Ledger(world.ledger / "pulled.jsonl", synced=False)
+        self._ledger = Ledger(world.ledger / f"pulled-{name}.jsonl", synced=False)
         self.stopping = threading.Event()
 
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
-                with self._world.connect() as conn:
-                    conn.row_factory = dict_row
-                    self._work(conn)
-            except (psycopg.Error, RuntimeError):
+                self.work()
+            except (psycopg.Error, RuntimeError, OSError, http.client.HTTPException):
                 self.stopping.wait(0.2)
 
-    def _work(self, conn: psycopg.Connection[Any]) -> None:
-        """As one worker, until the connection is lost or it is told that it is over."""
-        worker = conn.execute(_ENLIST).fetchone()["worker_id"]  # type: ignore[index]
-        while not self.stopping.is_set():
-            claimed = conn.execute(_CLAIM, [worker]).fetchall()
-            if not claimed:
-                self.stopping.wait(0.1)
-            elif self._random.random() > 0.03:
-                self._settle(conn, worker, claimed)
+    def work(self) -> None:
+        """Until something fails."""
+        raise NotImplementedError
+
+    def _forgets(self) -> bool:
+        return self._random.random() < _FORGETS
+
+    def _done(self, jobs: list[str]) -> None:
+        for job in jobs:
+            self._ledger.write(job=job, said="done")
+
+    def _told(self, answers: list[tuple[str, bool]]) -> None:
+        for job, accepted in answers:
+            self._ledger.write(job=job, said="accepted" if accepted else "refused")
+
+
+class SqlPuller(Puller):
+    """Enlists anew when its worker is over."""
+
+    def work(self) -> None:
+        with self._world.connect() as conn:
+            conn.row_factory = dict_row
+            worker = conn.execute(_ENLIST).fetchone()["worker_id"]  # type: ignore[index]
+            while not self.stopping.is_set():
+                claimed = conn.execute(_CLAIM, [worker]).fetchall()
+                if not claimed:
+                    self.stopping.wait(0.1)
+                elif not self._forgets():
+                    self._settle(conn, worker, claimed)
 
     def _settle(self, conn: psycopg.Connection[Any], worker: Any, claimed: list[dict[str, Any]]) -> None:
         results = [
             {"lease": str(job["lease_id"]), "job": str(job["job_id"]), "outcome": "completed", "ms": 1}
             for job in claimed
         ]
-        for job in claimed:
-            self._ledger.write(job=str(job["job_id"]), said="done")
+        self._done([str(job["job_id"]) for job in claimed])
         said = msgspec.json.encode(results).decode()
         for _ in range(self._random.choice((1, 1, 1, 2))):
-            for answer in conn.execute(_SETTLE, [worker, said]).fetchall():
-                self._ledger.write(
-                    job=str(answer["job_id"]), said="accepted" if answer["accepted"] else "refused",
-                    note=answer["note"],
-                )  # fmt: skip
+            answers = conn.execute(_SETTLE, [worker, said]).fetchall()
+            self._told([(str(answer["job_id"]), answer["accepted"]) for answer in answers])
+
+
+class HttpPuller(Puller):
+    """Asks whichever process answers."""
+
+    def __init__(self, world: World, name: str, seed: int, ports: Callable[[], list[int]]) -> None:
+        super().__init__(world, name, seed)
+        self._ports = ports
+
+    def work(self) -> None:
+        while not self.stopping.is_set():
+            body = {"worker": self.name, "limit": 5, "leaseSeconds": _SECONDS, "waitMs": 500}
+            status, said = self._ask("/v1/queues/pulled/claim", body)
+            if status != 200:
+                self.stopping.wait(0.2)
+            elif said["lease"] is not None and not self._forgets():
+                self._settle(said["lease"]["id"], [job["id"] for job in said["jobs"]])
+
+    def _settle(self, lease: str, jobs: list[str]) -> None:
+        self._done(jobs)
+        results = [{"jobId": job, "outcome": "completed"} for job in jobs]
+        for _ in range(self._random.choice((1, 1, 1, 2))):
+            status, said = self._ask(f"/v1/leases/{lease}/settle", {"results": results})
+            if status == 200:
+                self._told([(answer["jobId"], answer["accepted"]) for answer in said["results"]])
+
+    def _ask(self, path: str, body: Any) -> tuple[int, Any]:
+        return ask(self._world, self._random.choice(self._ports()), "POST", path, body)

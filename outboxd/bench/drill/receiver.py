@@ -10,6 +10,9 @@ from threading import Lock, Thread
 
 from outboxd.bench.drill.ledger import Ledger
 
+_IN_A_ROW = 2
+"""Failures at a time: five would open the breaker, and what is drilled here is not its patience."""
+
 
 class Receiver:
     """Answers 503 with a short Retry-After where it fails; `secret` is set once the endpoint exists."""
@@ -17,6 +20,7 @@ class Receiver:
     def __init__(self, folder: Path, seed: int) -> None:
         self.secret = ""
         self.failing = 0.2
+        self._in_a_row = 0
         self._random = random.Random(seed)
         self._ledger = Ledger(folder / "received.jsonl")
         self._lock = Lock()
@@ -55,8 +59,10 @@ class Receiver:
             # The endpoint is there before whoever made it has read its secret.
             return 503
         with self._lock:
-            if self._random.random() < self.failing:
+            if self._in_a_row < _IN_A_ROW and self._random.random() < self.failing:
+                self._in_a_row += 1
                 return 500
+            self._in_a_row = 0
             self._ledger.write(id=found["webhook-id"], genuine=self._genuine(found, body))
         return 204
 

@@ -12,7 +12,7 @@ from outboxd.bench.drill import figures
 from outboxd.bench.drill import judge as judging
 from outboxd.bench.drill import stage as stages
 from outboxd.bench.drill.crew import HERE, Crew, Way
-from outboxd.bench.drill.endpoint import make_endpoint
+from outboxd.bench.drill.doors import make_endpoint
 from outboxd.bench.drill.faults import NAMES, Fault, Faults
 from outboxd.bench.drill.judge import Verdict
 from outboxd.bench.drill.load import Load
@@ -41,6 +41,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     standby: bool = True
     lossy: bool = False
     """The standby is waited for by nobody: what a failover loses is counted."""
+    tomorrow: bool = True
+    """Schedules and pulling over HTTP; not where the release before serves as well."""
     apis: int = 2
     workers: int = 3
     rate: float = 15
@@ -90,8 +92,8 @@ def run(
         if during is not None:
             during(crew)
         _break(faults, plan, choice)
-        load.stop()
         faults.stop()
+        load.stop()
         tell(f"{len(faults.done)} faults done; waiting until all is quiet")
         return _judged(world, plan, crew, faults, load, watcher, tell)
     finally:
