@@ -45,6 +45,13 @@ async def boot(config: Config, db: Database, dsn: str) -> None:
         await asyncio.sleep(_PAUSE)
 
 
+def tell_settings(config: Config) -> None:
+    """What is allowed, and worth a word."""
+    for said in config.warnings:
+        name = said.partition(" ")[0].partition("=")[0]
+        log.warning("setting", code=name, says=said)
+
+
 def tell_generation(config: Config, *, works: bool) -> None:
     """Which policy and which provider run, said at each boot: that nothing is generated is never silent.
 

@@ -67,6 +67,7 @@ class Process:
                     stack.push_async_callback(asyncio.to_thread, spans.stop)
                 made = await stack.enter_async_context(parts.built(self._config))
                 self._states = telling.states(made, lambda: self._worker)
+                boot.tell_settings(self._config)
                 boot.tell_generation(self._config, works=self._works)
                 if self._app is not None:
                     await stack.enter_async_context(python.running(self._app))

@@ -128,6 +128,10 @@ ROWS: dict[str, Row] = {
     "mcp": Row(good=None, elsewhere="test_mcp.py", bad=("--url", "ftp://x"), exit=2),
     "bench": Row(good=None, elsewhere="../bench/test_run.py", bad=("--clients", "none"), exit=2),
     "drill": Row(good=None, elsewhere="../bench/test_drill.py", bad=("--seconds", "none"), exit=2),
+    "export": Row(
+        good=("--project", "shop", "--out", "{out}"), bad=("--project", "shop", "--after", "x"), exit=2
+    ),
+    "import": Row(good=("{out}", "--dry-run"), bad=("/nonexistent/export.jsonl",), exit=1),
     "openapi": Row(bad=("--out", "/nonexistent/openapi.json"), exit=1),
     "completion": Row(good=("fish",), bad=("tcsh",), exit=2),
     "version": Row(bad=("now",), exit=2),
