@@ -1308,11 +1308,13 @@ CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id
 -- function outbox.idle_sessions(p_limit integer, p_after uuid, p_upto uuid) returns TABLE(session_id uuid, quiet_since timestamp with time zone) stable
 -- function outbox.import_endpoints(p_whose jsonb, p_rows jsonb) returns integer volatile
 -- function outbox.import_events(p_whose jsonb, p_rows jsonb) returns integer volatile
+-- function outbox.import_keys(p_caller outbox.caller, p_rows jsonb) returns integer volatile
 -- function outbox.import_known(p_kind text, p_ids uuid[]) returns integer stable
 -- function outbox.import_observations(p_whose jsonb, p_rows jsonb) returns integer volatile
--- function outbox.import_project(p_caller outbox.caller, p_team jsonb, p_project jsonb) returns TABLE(project_id uuid, team_id uuid, made boolean) volatile
+-- function outbox.import_project(p_caller outbox.caller, p_team jsonb, p_project jsonb, p_by_name boolean DEFAULT true) returns TABLE(project_id uuid, team_id uuid, made boolean) volatile
 -- function outbox.import_rows(p_caller outbox.caller, p_project uuid, p_kind text, p_rows jsonb) returns integer volatile
 -- function outbox.import_sessions(p_whose jsonb, p_rows jsonb) returns integer volatile
+-- function outbox.import_team(p_caller outbox.caller, p_team jsonb, p_by_name boolean) returns uuid volatile
 -- function outbox.incarnation() returns text stable
 -- function outbox.incoming_of(p_event jsonb, p_project uuid, p_ord integer) returns outbox.incoming stable
 -- function outbox.incoming_of_outboxevent(p_row outbox.outboxevent, p_ord integer, p_now timestamp with time zone) returns outbox.incoming stable

@@ -15,6 +15,7 @@ def shared(config: Config) -> dict[str, str]:
         "event_key_days": str(config.event_key_days.days),
         "debezium_table": "on" if config.debezium_table else "off",
         "partition_days": str(config.partition_days.days),
+        "job_days": str(config.job_days.days),
         "event_days": _days(config.event_days),
         "memory_days": _days(config.memory_days),
         "generation": config.generation,

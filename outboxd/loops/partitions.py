@@ -26,7 +26,6 @@ from outboxd.store.partitions import Partition
 log = structlog.get_logger()
 
 _LOCK = (28516, 0)
-_AUDIT_DAYS = timedelta(days=400)
 _PATIENCE = timedelta(minutes=5)
 
 
@@ -39,8 +38,7 @@ class Partitions:
             "jobs": config.job_days,
             "attempts": config.job_days,
             "feed": config.feed_days,
-            "events": config.event_days,
-            "audit_log": _AUDIT_DAYS,
+            "audit_log": config.audit_days,
         }
 
     async def make(self) -> int:
@@ -55,7 +53,9 @@ class Partitions:
                 return 0
             await self._clean_up(conn)
             now = await store.now(conn)
-            old = [part for part in await store.listed(conn) if self._is_old(part, now)]
+            # A project may keep its events longer than the rest; then they are all let go at that age.
+            kept = self._kept | {"events": await store.longest_kept(conn)}
+            old = [part for part in await store.listed(conn) if _is_old(part, now, kept.get(part.parent))]
             return sum([await self._retire(conn, part) for part in old])
 
     async def _clean_up(self, conn: Link) -> None:
@@ -85,10 +85,6 @@ class Partitions:
         log.info("partition dropped", partition=part.name)
         return True
 
-    def _is_old(self, part: Partition, now: datetime) -> bool:
-        kept = self._kept.get(part.parent)
-        return kept is not None and part.ended_at <= now - kept
-
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Link]:
         with faults.translated():
@@ -97,3 +93,8 @@ class Partitions:
                 await configure(conn)
                 await conn.execute(b"set time zone 'UTC'; set lock_timeout = '2s'")
                 yield conn
+
+
+def _is_old(part: Partition, now: datetime, kept: timedelta | None) -> bool:
+    """`kept` None: for ever."""
+    return kept is not None and part.ended_at <= now - kept

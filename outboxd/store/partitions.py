@@ -66,6 +66,7 @@ from (select project_id, max(seq) as last from {} group by project_id order by p
 where s.project_id = gone.project_id and s.floor < gone.last
 """
 _MAKE = b"select outbox.make_partitions(%s) as made"
+_LONGEST_KEPT = b"select outbox.longest_kept() as kept"
 _NOW = b"select outbox.clock() as now"
 _NONE_ALIVE = b"select false as alive"
 
@@ -99,6 +100,12 @@ async def listed(conn: Conn) -> list[Partition]:
 
 async def now(conn: Conn) -> datetime:
     return await rows.value(await conn.execute(_NOW), datetime)
+
+
+async def longest_kept(conn: Conn) -> timedelta | None:
+    """How long the most patient project keeps its events; None: for ever."""
+    found = await (await conn.execute(_LONGEST_KEPT)).fetchone()
+    return found["kept"] if found else None
 
 
 async def make_partitions(conn: Conn, ahead: timedelta = timedelta(days=3)) -> int:

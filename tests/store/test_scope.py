@@ -27,8 +27,10 @@ UPKEEP = {
     "jobs.expire",
     "endpoint_keys.forget", "endpoint_keys.reseal",
     "jobs.reap", "measures.read", "partitions.alive", "partitions.attach", "partitions.detach",
-    "partitions.drop", "partitions.finish", "partitions.listed", "partitions.make_partitions",
+    "partitions.drop", "partitions.finish", "partitions.listed", "partitions.longest_kept",
+    "partitions.make_partitions",
     "partitions.now", "partitions.raise_floor", "pulse.read", "queues.stage", "rates.forget",
+    "schedules.due", "schedules.now", "schedules.owed", "schedules.suspend", "schedules.tick",
     "sessions.end_idle", "usage.add_requests", "usage.roll_up", "settings.write", "streams.pending",
     "streams.unplaced",
 }  # fmt: skip
