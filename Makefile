@@ -37,7 +37,7 @@ check: lint types test ## lint, types, test
 schema: ## write sql/schema.sql anew
 	@$(BOOT) run python -m tests.schema
 
-reference: ## write deploy/REFERENCE.md anew
+reference: ## write deploy/REFERENCE.md and deploy/outboxd.env anew
 	@$(BOOT) run python -m tests.reference
 
 lock: ## write requirements.lock and deploy/tools.lock anew

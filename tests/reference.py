@@ -1,6 +1,6 @@
-"""`python -m tests.reference` writes deploy/REFERENCE.md from the code.
+"""`python -m tests.reference` writes deploy/REFERENCE.md and deploy/outboxd.env from the code.
 
-A test compares it with what the code says now, so the document cannot fall behind.
+Tests compare them with what the code says now, so they cannot fall behind.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from outboxd.config import show
 from outboxd.db import scripts
 
 FILE = Path(__file__).parents[1] / "deploy" / "REFERENCE.md"
+EXAMPLE = FILE.with_name("outboxd.env")
 
 _HEAD = """\
 # Reference
@@ -163,3 +164,4 @@ def _cell(words: str) -> str:
 
 if __name__ == "__main__":
     FILE.write_text(text())
+    EXAMPLE.write_text(show.example())

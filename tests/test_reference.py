@@ -1,15 +1,20 @@
-"""deploy/REFERENCE.md is what the code says."""
+"""deploy/REFERENCE.md and deploy/outboxd.env are what the code says."""
 
 import re
 
 import pytest
 
 from outboxd.cli import frame
+from outboxd.config import show
 from tests import reference
 
 
 def test_the_reference_is_what_the_code_says() -> None:
     assert reference.FILE.read_text() == reference.text(), "run `make reference`"
+
+
+def test_the_example_of_settings_is_what_the_code_says() -> None:
+    assert reference.EXAMPLE.read_text() == show.example(), "run `make reference`"
 
 
 def test_each_command_and_each_of_its_options_says_what_it_does() -> None:
