@@ -1,16 +1,21 @@
 """Chores stand alone: one that fails or hangs stops no other, and its silence is seen."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from psycopg import AsyncConnection
 
-from outboxd import telemetry
+from outboxd import config, telemetry
 from outboxd.db.pool import Database
+from outboxd.loops.chores import chores
+from outboxd.loops.hub.hub import HEAL
 from outboxd.loops.sweeper import Chore, Sweeper
+from outboxd.loops.wakes import Wakes
 from tests.clock import Clock
 from tests.loops.running import running
 from tests.waiting import until
@@ -20,6 +25,11 @@ proves = pytest.mark.proves
 Conn = AsyncConnection[dict[str, Any]]
 SOON = timedelta(milliseconds=20)
 NAMES = ("reap", "stage", "expire", "retention", "partitions_make", "partitions_drop", "vacuum")
+
+CLOSED = {
+    "reap", "stage", "tick", "heal", "debezium", "interactions", "expire", "sessions_idle", "endpoints",
+    "partitions_make", "partitions_drop", "retention", "purge", "usage", "vacuum",
+}  # fmt: skip
 
 
 class Bench:
@@ -108,6 +118,71 @@ async def test_a_full_run_comes_again_at_once_and_lets_others_in_between(db: Dat
     async with running(Sweeper(db, [full, bench.chore("reap", goes)]).run()):
         await until(lambda: bench.runs["expire"] >= 100)
         await until(lambda: bench.runs["reap"] >= 2)
+
+
+@proves("R6")
+@pytest.mark.parametrize("fault", ["raises", "hangs"])
+async def test_each_of_the_real_chores_may_fail_and_the_others_go_on(
+    db: Database, dsn: str, conn: Conn, fault: str
+) -> None:
+    broken = ""
+    done: Counter[str] = Counter()
+
+    def breakable(real: Chore) -> Chore:
+        async def once() -> int:
+            if real.name == broken:
+                await (raises() if fault == "raises" else hangs())
+            rows = await real.once()
+            done[real.name] += 1
+            return rows
+
+        # Each as soon as it may, and none the longer for hanging.
+        return msgspec.structs.replace(
+            real, interval=SOON, once=once, asked=False, spaced=False, limit=timedelta(seconds=1)
+        )
+
+    sweeper = Sweeper(db, [breakable(each) for each in real_chores(db, dsn)], write_every=SOON)
+    names = [chore.name for chore in real_chores(db, dsn)]
+    async with running(sweeper.run()):
+        await until(lambda: all(done[name] for name in names))
+        resting = ""
+        for name in names if fault == "raises" else names[:3]:
+            before, failed = Counter(done), failures(name)
+            # The last one rests for a second after its failure.
+            others, broken = set(names) - {name, resting}, name
+            await until(lambda: failures(name) > failed)  # noqa: B023 - awaited here
+            await until(lambda: all(done[other] > before[other] for other in others))  # noqa: B023
+            told = "RuntimeError" if fault == "raises" else "TimeoutError"
+            assert told == (await row(conn, name))["last_error"]
+            broken, resting = "", name
+
+
+@proves("R6")
+async def test_the_list_of_chores_is_closed_and_the_view_knows_it(db: Database, dsn: str, conn: Conn) -> None:
+    await conn.execute("insert into outbox.settings values ('debezium_table', 'on')")
+    await conn.execute("insert into outbox.chores (name) values ('heal')")
+    cur = await conn.execute("select chore, every from outbox.chore_health")
+    known = {each["chore"]: each["every"] for each in await cur.fetchall()}
+    ours = {each.name: each.interval for each in real_chores(db, dsn)}
+    assert CLOSED == set(known)
+    assert known == {**ours, "heal": HEAL}
+
+
+async def test_what_only_seems_to_be_work_is_looked_at_once_in_its_interval(db: Database) -> None:
+    bench = Bench()
+    chore = msgspec.structs.replace(bench.chore("vacuum", goes, asked=True, spaced=True), interval=SOON * 10)
+    sweeper = Sweeper(db, [chore, bench.chore("reap", goes)])
+    async with running(sweeper.run()):
+        for _ in range(50):
+            sweeper.ask("vacuum")
+            seen = bench.runs["reap"]
+            await until(lambda: bench.runs["reap"] > seen)  # noqa: B023 - awaited here
+    assert 1 <= bench.runs["vacuum"] < bench.runs["reap"] / 3
+
+
+def real_chores(db: Database, dsn: str) -> tuple[Chore, ...]:
+    given = {"OUTBOXD_DATABASE_URL": dsn, "OUTBOXD_WORKER_QUEUES": "work", "OUTBOXD_DEBEZIUM_TABLE": "on"}
+    return chores(db, Wakes(), config.read(given, command="work"), dsn)
 
 
 async def late(conn: Conn) -> dict[str, bool]:
