@@ -21,8 +21,10 @@ from outboxd.cli import (
     drill,
     endpoints,
     events,
+    exports,
     handlers,
     health,
+    imports,
     interactions,
     jobs,
     keys,
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 MODULES = (
     demo, daemons, migrate, check, health, settings, teams, projects, keys, routes, endpoints, schedules,
     secrets, handlers, events, sessions, interactions, jobs, dead, queues, streams, providers, workers,
-    audit, sheet, mcp, bench, drill, openapi, completion, version,
+    audit, sheet, mcp, bench, drill, exports, imports, openapi, completion, version,
 )  # fmt: skip
 """Each adds its noun to the grammar; the order is that of `--help`."""
 

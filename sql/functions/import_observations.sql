@@ -16,7 +16,8 @@ begin
     coalesce(n.revision, 1), n.generation_key, n.idempotency_key, n.job_id, n.key_id, n.content_hash, n.simhash,
     n.created_at, coalesce(n.updated_at, n.created_at), outbox.memory_vector(v_project, n.content, n.metadata)
   from jsonb_array_elements(p_rows) r
-  cross join lateral jsonb_populate_record(null::outbox.observations, '{"metadata": {}}' || r || p_whose) n
+  cross join lateral jsonb_populate_record(null::outbox.observations, '{"metadata": {}}' || r || p_whose
+    || jsonb_build_object('kind', r -> 'observation_kind')) n
   on conflict do nothing;
   get diagnostics v_taken = row_count;
   insert into outbox.observation_sources (id, observation_id, project_id, source_type, source_id, job_id, created_at)
