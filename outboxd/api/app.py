@@ -71,7 +71,7 @@ def build(
         hub=Hub(db, wakes),
         standing=Standing(db),
         refusals=Refusals(),
-        flows=Flows(readiness, config.streams, config.streams_per_key),
+        flows=Flows(readiness, config.streams, config.streams_per_key, config.drain),
         started=time.monotonic(),
         refresh=refresh,
     )

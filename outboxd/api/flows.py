@@ -22,8 +22,8 @@ from outboxd.errors import Overloaded, RateLimited
 _LOOK_EVERY = 0.25
 _WRITE = 10.0
 """Seconds that a client may leave a write waiting."""
-_SPREAD = 5.0
-"""Seconds over which a draining process says goodbye, so that not all come to the others at once."""
+_SPREAD = timedelta(seconds=5)
+"""Over which a draining process says goodbye, so that not all come to the others at once."""
 _AGAIN = 0.5
 _FULL = timedelta(seconds=5)
 
@@ -35,8 +35,12 @@ class Process(Protocol):
 class Flows:
     """The open streams of this process, and the requests that wait for one."""
 
-    def __init__(self, process: Process, most: int, most_per_key: int) -> None:
+    def __init__(
+        self, process: Process, most: int, most_per_key: int, drain: timedelta = 2 * _SPREAD
+    ) -> None:
+        """`drain`: after that what is still open is cut, so all goodbyes are said in the first half of it."""
         self._process = process
+        self._spread = min(_SPREAD, drain / 2).total_seconds()
         self._most = most
         self._most_per_key = most_per_key
         self._open: Counter[UUID | None] = Counter()
@@ -90,7 +94,7 @@ class Flows:
             await asyncio.sleep(_LOOK_EVERY)
         loop = asyncio.get_running_loop()
         for mark in self._farewells:
-            loop.call_later(random.uniform(0, _SPREAD), self._bid, mark)  # noqa: S311 - spread, no secret
+            loop.call_later(random.uniform(0, self._spread), self._bid, mark)  # noqa: S311 - spread, no secret
 
     def _bid(self, mark: object) -> None:
         if mark in self._farewells:

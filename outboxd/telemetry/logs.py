@@ -7,13 +7,15 @@ or a provider's message may quote a row or a payload. Lines of the stdlib's logg
 go the same way.
 """
 
+import errno
 import logging
+import os
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import structlog
@@ -81,6 +83,28 @@ class _Line:
         self.last: EventDict = {}
 
 
+class _Lossy:
+    """A stream that drops what it cannot write: a full disk, or a terminal that hung up, ends no process."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.isatty = stream.isatty
+
+    def write(self, line: bytes) -> None:
+        self._tried(lambda: self._stream.write(line))
+
+    def flush(self) -> None:
+        self._tried(self._stream.flush)
+
+    def _tried(self, attempt: Callable[[], object]) -> None:
+        try:
+            attempt()
+        except OSError as failed:
+            if failed.errno in {errno.EIO, errno.EPIPE}:
+                # Nobody will ever read there. What Python still holds for it must not fail again at the end.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
 class _Relay(logging.Handler):
     """Hands what the stdlib's loggers say to ours."""
 
@@ -100,14 +124,14 @@ _folding: Folding | None = None
 def configure_logging(config: Config, *, worker: str | None = None, stream: BinaryIO | None = None) -> None:
     """Sets up structlog and the stdlib's logging once, at the start; `stream` is stderr but in tests."""
     global _folding  # noqa: PLW0603 - structlog's configuration is as global as this
-    stream = stream or sys.stderr.buffer
-    text = config.log_format == "text" or (config.log_format == "auto" and stream.isatty())
-    render = _text(stream.isatty()) if text else _json
-    _folding = Folding(lambda line: _put(stream, render(line)))
+    to = _Lossy(stream or sys.stderr.buffer)
+    text = config.log_format == "text" or (config.log_format == "auto" and to.isatty())
+    render = _text(to.isatty()) if text else _json
+    _folding = Folding(lambda line: _put(to, render(line)))
     structlog.configure(
         processors=[*_told(config, worker), _folding, lambda _, __, line: render(line)],
         wrapper_class=structlog.make_filtering_bound_logger(config.log_level),
-        logger_factory=structlog.BytesLoggerFactory(stream),
+        logger_factory=lambda *_: structlog.BytesLogger(cast("BinaryIO", to)),
         cache_logger_on_first_use=True,
     )
     _take_over(config)
@@ -172,7 +196,7 @@ def _text(colors: bool) -> Callable[[EventDict], bytes]:
     return lambda line: str(render(None, "", line)).encode()
 
 
-def _put(stream: BinaryIO, line: bytes) -> None:
+def _put(stream: "_Lossy", line: bytes) -> None:
     stream.write(line + b"\n")
     stream.flush()
 

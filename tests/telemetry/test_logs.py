@@ -1,6 +1,8 @@
 import io
 import json
 import logging
+import os
+import pty
 import re
 import warnings
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from outboxd.errors import NotFound
 from outboxd.telemetry.logs import Folding
 from tests.proofs import proves
 
+GIVEN = {"OUTBOXD_DATABASE_URL": "postgresql:///x"}
 HOST = Machine(root=False, home=Path("/home/ann"), container=False)
 
 
@@ -200,3 +203,22 @@ def test_no_log_line_is_put_together_with_an_f_string() -> None:
         r"\blog\.(debug|info|warning|error|exception|critical)\(\s*(f[\"']|[\"'][^\"']*[\"']\s*%)"
     )
     assert [path.name for path in sources if says.search(path.read_text())] == []
+
+
+@pytest.mark.parametrize("buffered", [0, -1])
+def test_a_log_that_cannot_be_written_ends_nothing(buffered: int) -> None:
+    with Path("/dev/full").open("wb", buffering=buffered) as full:
+        telemetry.configure_logging(config.read(GIVEN, command="serve"), stream=full)
+        structlog.get_logger().warning("the disk is full")
+        telemetry.flush_logs()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+def test_a_terminal_that_hung_up_is_not_written_to_again() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "wb") as terminal:
+        telemetry.configure_logging(config.read(GIVEN, command="serve"), stream=terminal)
+        os.close(ours)
+        for line in ("hung up", "and again"):
+            structlog.get_logger().warning(line)
+        assert not terminal.isatty()
