@@ -48,6 +48,13 @@ _FIELDS = {
     "weekday": _field(f"{_NUMBER}|{_NAME}"),
 }
 """What cron has always had; the library knows more."""
+_STEPPED = re.compile("([0-9]+)-([0-9]+)/[0-9]+")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_NAMES = {
+    "month": {name: n for n, name in enumerate(_MONTHS, 1)},
+    "weekday": {name: n for n, name in enumerate(_DAYS)},
+}
 _SECOND = timedelta(seconds=1)
 _WEEK = timedelta(days=7)
 """No zone changes its clock and back within less."""
@@ -89,10 +96,10 @@ class Every(Rule):
 
 
 class Cron(Rule):
-    def __init__(self, fields: str, zone: ZoneInfo) -> None:
+    def __init__(self, fields: str, zone: ZoneInfo, *, by_clock: bool) -> None:
         self._fields = fields
         self._zone = zone
-        self._by_clock = any("*" in field or "/" in field for field in fields.split()[:2])
+        self._by_clock = by_clock
 
     def after(self, at: datetime) -> datetime | None:
         tick = self._shown_after(at) if self._by_clock else self._meant_after(at)
@@ -144,10 +151,18 @@ def parsed(cron: str, timezone: str, created: datetime) -> Rule:
     for (name, form), field in zip(_FIELDS.items(), fields, strict=True):
         if not form.fullmatch(field):
             raise BadRule("cron", f"{name}: * , - / with numbers, or names of months and days")
-    rule = Cron(" ".join(fields), zone)
+    plain = " ".join(_plain(name, field) for name, field in zip(_FIELDS, fields, strict=True))
+    rule = Cron(plain, zone, by_clock=any("*" in field or "/" in field for field in fields[:2]))
     if rule.after(created) is None:
         raise BadRule("cron", "it never ticks within ten years")
     return rule
+
+
+def _plain(name: str, field: str) -> str:
+    """Names as numbers; `5-5/2`, which the library takes for `5/2`, as what it says."""
+    known = _NAMES.get(name, {})
+    field = re.sub(_NAME, lambda found: str(known.get(found[0].lower(), found[0])), field)
+    return _STEPPED.sub(lambda found: found[1] if int(found[1]) == int(found[2]) else found[0], field)
 
 
 def _zone(name: str) -> ZoneInfo:

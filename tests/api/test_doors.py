@@ -65,6 +65,15 @@ async def by_every_door(served: Served, db: Database, conn: Conn, tenant: Tenant
         [tenant.project],
     )
     await Debezium(db, Wakes()).once()
+    await served.http.post(
+        "/v1/schedules",
+        json={
+            "name": "e7", "cron": "@yearly", "type": "order.paid", "payload": {"n": 1.0, "b": [2, None]},
+            "subject": "order/7", "orderingKey": "7",
+        },
+    )  # fmt: skip
+    await conn.execute("update outbox.schedules set next_at = '2026-01-01T00:00:00Z'")
+    await conn.execute("select outbox.tick(s.id, s.next_at, null, 0) from outbox.schedules s")
 
 
 @pytest.mark.proves("E8")
@@ -78,12 +87,12 @@ async def test_every_door_writes_the_same_rows(db: Database, conn: Conn) -> None
     doors = {row["adapter"]: row["source_event_id"] for row in await cur.fetchall()}
 
     last = "00000000-0000-0000-0000-0000000000e7"
-    assert {"api": "e7", "sql": "e7", "cloudevents": "e7", "debezium": last} == doors
+    assert {"api": "e7", "sql": "e7", "cloudevents": "e7", "debezium": last, "schedule": None} == doors
     for event in events:
         event.pop("source_event_id")
-    assert 4 == len(events) == len(jobs)
-    assert [events[0]] * 4 == events
-    assert [jobs[0]] * 4 == jobs
+    assert 5 == len(events) == len(jobs)
+    assert [events[0]] * 5 == events
+    assert [jobs[0]] * 5 == jobs
 
 
 @pytest.mark.proves("E3")

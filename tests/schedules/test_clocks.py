@@ -1,0 +1,90 @@
+"""Processes whose clocks are wrong: the database's is the only one that counts."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+
+from outboxd.db.pool import Database
+from tests import seed
+from tests.clock import Clock
+from tests.proofs import proves
+from tests.schedules.rows import SECOND, events, made
+from tests.waiting import until
+
+Conn = AsyncConnection[DictRow]
+
+pytestmark = pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed")
+
+
+@asynccontextmanager
+async def processes(dsn: str, period: float, *skews: str) -> AsyncIterator[list[float]]:
+    """Schedulers, one a skew (`+5s`, `-10m`); what each of their clocks said when they were ready."""
+    started = [
+        await asyncio.create_subprocess_exec(
+            *("faketime", "-f", skew, sys.executable, "-m", "tests.schedules.process", dsn, str(period)),
+            stdout=asyncio.subprocess.PIPE,
+            # faketime waits for what it has started: they are killed together.
+            start_new_session=True,
+            env={**os.environ, "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+        )
+        for skew in skews
+    ]
+    try:
+        clocks = []
+        for each in started:
+            assert each.stdout
+            word, _, said = (await each.stdout.readline()).decode().partition(" ")
+            assert "ready" == word
+            clocks.append(float(said))
+        yield clocks
+    finally:
+        for each in started:
+            os.killpg(each.pid, signal.SIGKILL)
+            await each.communicate()
+
+
+async def fired(conn: Conn, wanted: int) -> None:
+    """So many events are there."""
+
+    async def enough() -> bool:
+        return wanted <= len(await events(conn))
+
+    await until(enough)
+
+
+@proves("S1")
+async def test_three_processes_with_skewed_clocks_make_one_event_a_tick(
+    dsn: str, db: Database, conn: Conn, clock: Clock
+) -> None:
+    tenant = await seed.tenant(conn)
+    await made(db, tenant)
+    async with processes(dsn, 0.01, "-5s", "+0s", "+5s") as clocks:
+        assert max(clocks) - min(clocks) > 8
+        for n in range(100):
+            clock.forward(10 * SECOND)
+            await fired(conn, n + 1)
+    found = await events(conn)
+    assert 100 == len(found) == len({each["tick"] for each in found})
+    assert {0} == {each["missed"] for each in found}
+
+
+@proves("S2")
+async def test_a_clock_ten_minutes_behind_strands_nothing(dsn: str, db: Database, conn: Conn) -> None:
+    """Nobody notifies it, and it sleeps until the tick: on time by the database's clock."""
+    tenant = await seed.tenant(conn)
+    await made(db, tenant)
+    async with processes(dsn, 0, "-10m"):
+        await conn.execute("update outbox.schedules set next_at = outbox.clock() + interval '1.5 s'")
+        await fired(conn, 1)
+    [event] = await events(conn)
+    late = event["received_at"] - event["occurred_at"]
+    assert timedelta() <= late < timedelta(seconds=1)
