@@ -1,7 +1,8 @@
 -- outbox.lanes_within(spots, projects, limit, now) -> due lanes of those projects, locked: oldest due first
 --
--- By project, so that the lanes of others cost nothing. Of those that somebody else locks at this moment as many
--- as are wanted may be passed over.
+-- By project, so that the lanes of others cost nothing; one's own are all read, since none but the daemon's claims
+-- have an index by due time. Of those that somebody else locks at this moment as many as are wanted may be passed
+-- over.
 
 create or replace function outbox.lanes_within(
   p_spots outbox.spot[], p_projects uuid[], p_limit int, p_now timestamptz

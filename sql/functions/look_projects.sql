@@ -10,18 +10,14 @@ as $$
 declare
   v_paused uuid[] := outbox.paused_shares(p_queue.id, p_now);
   v_mine uuid[] := array(select u from unnest(p_projects) u where not u = any (v_paused));
-  v_due timestamptz;
 begin
-  if p_after is null then
-    v_due := (
-      select min(l.due_at) from unnest(v_mine) m(id)
-      cross join lateral (select k.due_at from outbox.lanes k
+  if p_after is null and exists (
+      select from unnest(v_mine) m(id)
+      cross join lateral (select from outbox.lanes k
         where k.queue_id = p_queue.id and k.project_id = m.id and k.lease_id is null and k.blocked_by is null
-        offset 0) l);
-    if v_due <= p_now then
-      return next row(p_queue.id, 0, 0, v_due, 1)::outbox.spot;
-      p_limit := p_limit - 1;
-    end if;
+          and k.due_at <= p_now limit 1 offset 0) l) then
+    return next row(p_queue.id, 0, 0, p_now, 1)::outbox.spot;
+    p_limit := p_limit - 1;
   end if;
   return query
   select p_queue.id, p.number::bigint, r.priority, r.run_at, coalesce(s.weight, 1)

@@ -264,6 +264,34 @@ CLAIM_HINTED = """
 select * from outbox.claim(%s, %s, array[row(1, %s, 0, outbox.clock() - interval '1 s', %s)::outbox.spot])
 """
 
+
+def bound(sql: str) -> Call:
+    """By a worker that gets the jobs of one project only; %s: the worker, and how many."""
+
+    def call(b: Busy) -> tuple[Any, ...]:
+        b.hire()
+        b.engine.do("update outbox.workers set project_ids = %s where id = %s", [b.tenant.project], b.worker)
+        return sql, *(b.worker, ASKED)[: sql.count("%s")]
+
+    return call
+
+
+def over_http(sql: str, *, settled: bool = False) -> Call:
+    """By a worker with a key; %s: its lease, and the jobs in it."""
+
+    def call(b: Busy) -> tuple[Any, ...]:
+        rows = b.claimed()
+        if settled:
+            b.engine.settle(b.worker, *map(result, rows))
+        key = uuid4()
+        b.engine.do("update outbox.workers set key_id = %s where id = %s", key, b.worker)
+        caller = f"row(null, null, true, '{key}', 'test', 'r')::outbox.caller"
+        given = (rows[0]["lease_id"], [row["job_id"] for row in rows])
+        return sql.format(caller=caller), *given[: sql.count("%s")]
+
+    return call
+
+
 HOT: dict[str, Call] = {
     "publish": publishing(),
     "publish keyed": publishing(key="k", ordering_key="o"),
@@ -292,6 +320,13 @@ HOT: dict[str, Call] = {
         "select * from outbox.claim(%s, %s, array[row(1, 0, 0, '-infinity', %s)::outbox.spot])",
         *(b.worker, ASKED, ASKED),
     ),
+    "look bound": bound("select * from outbox.look(%s, null, null, %s)"),
+    "claim bound": bound("select * from outbox.claim(%s, %s)"),
+    "due_for": bound("select outbox.due_for(array[%s::uuid], array[1])"),
+    "hire": over_http("select * from outbox.hire({caller}, 'w', 'mine', 10, '1 min')"),
+    "holder": over_http("select outbox.holder({caller}, %s)"),
+    "holder of what is over": over_http("select outbox.holder({caller}, %s, %s)", settled=True),
+    "prolong": over_http("select * from outbox.prolong({caller}, %s, '1 min', %s)"),
     "settle whole": settling("completed"),
     "settle part": settling("completed", ASKED // 2),
     "settle failed": settling("failed"),
