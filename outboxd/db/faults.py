@@ -59,7 +59,7 @@ def translated() -> Iterator[None]:
 
 def of(failed: psycopg.Error) -> Error:
     """What this failure is, of ours."""
-    telemetry.DB_ERRORS_TOTAL.labels((failed.sqlstate or "client")[:2]).inc()
+    telemetry.DB_ERRORS_TOTAL.labels(telemetry.sqlstate_label(failed.sqlstate)).inc()
     if isinstance(failed, PoolTimeout | TooManyRequests | PoolClosed):
         return DatabaseUnavailable("no database connection was free in time")
     if failed.sqlstate is None:

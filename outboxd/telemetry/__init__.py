@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from outboxd.telemetry.histograms import Histogram
-from outboxd.telemetry.labels import OTHER, Bounded
+from outboxd.telemetry.labels import HELD, OTHER, SQLSTATES, Bounded
 from outboxd.telemetry.logs import configure_logging, flush_logs
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "reading",
     "render",
     "show",
+    "sqlstate_label",
 ]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -224,12 +225,6 @@ SHARED: frozenset[Gauge] = frozenset(
     }
 )
 
-_HELD = frozenset(
-    {
-        "budget", "provider", "session_open", "session_active", "observing", "endpoint", "overloaded",
-        "recovering", "snoozed",
-    }
-)  # fmt: skip
 _QUEUES = Bounded(50)
 _HANDLERS = Bounded(50)
 
@@ -247,7 +242,14 @@ def handler_label(handler: str) -> str:
 
 def held_label(reason: str) -> str:
     """Handlers, and whoever snoozes a job, may give any reason."""
-    return reason if reason in _HELD else OTHER
+    return reason if reason in HELD else OTHER
+
+
+def sqlstate_label(state: str | None) -> str:
+    """The class of an error; functions of users may raise with any. None: the client gave up by itself."""
+    if state is None:
+        return "client"
+    return state[:2] if state[:2] in SQLSTATES else OTHER
 
 
 def show(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
