@@ -136,8 +136,8 @@ def _loop_of(task: asyncio.Task[Any]) -> str:
 
 
 def _told(tasks: Iterable[asyncio.Task[Any]]) -> Iterator[str]:
-    stacks = Counter(" < ".join([_name(task), *_frames(task)]) for task in tasks)
-    for stack, count in stacks.most_common(_MOST_STACKS):
+    stacks = [" < ".join([_name(task), *_frames(task)]) for task in tasks]
+    for stack, count in Counter(stacks).most_common(_MOST_STACKS):
         yield f"{count} x {stack}" if count > 1 else stack
 
 

@@ -14,7 +14,7 @@ PACKAGE = Path(telemetry.__file__).parents[1]
 SPECIFIED = """
   http_requests_total http_request_seconds http_in_flight http_refused_total auth_cache_total
   loop_delay_seconds ready breaker_opened_total db_pool_wait_seconds wal_bytes_per_job dead_rows_per_job
-  streams_open audit_lost_total
+  streams_open audit_lost_total pull_waiters
   limits_not_asked_total
   ingest_events_total ingest_queue_events ingest_queue_bytes ingest_group_size
   ingest_commit_seconds ingest_refused_total ingest_isolations_total ingest_duplicates_total
