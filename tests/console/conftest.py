@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ import pytest
 from pytest_postgresql.executors import NoopExecutor
 
 from tests import cluster
+from tests.console.visitor import Visitor
 from tests.console.world import World
 from tests.daemon.daemons import Daemon
+
+Visitors = Callable[..., Visitor]
 
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 
@@ -29,6 +32,33 @@ def daemon(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
     made = Daemon(tmp_path_factory.mktemp("console"), world.dsn, "serve")
     yield made.ready()
     made.close()
+
+
+@pytest.fixture
+def visitors(daemon: Daemon) -> Iterator[Visitors]:
+    """Makes one that is signed in by that key; None: by none. All are closed with the test."""
+    made: list[Visitor] = []
+
+    def visitor(key: str | None, **headers: str) -> Visitor:
+        made.append(Visitor(f"http://127.0.0.1:{daemon.port}", **headers))
+        if key is not None:
+            entered = made[-1].sign_in(key)
+            assert entered.status_code == 303, entered.text
+        return made[-1]
+
+    yield visitor
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def stranger(visitors: Visitors) -> Visitor:
+    return visitors(None)
+
+
+@pytest.fixture
+def operator(visitors: Visitors, world: World) -> Visitor:
+    return visitors(world.operator)
 
 
 @pytest.fixture(scope="package")

@@ -64,7 +64,6 @@ class Live:
         if len(self._viewers) >= MOST:
             raise Overloaded("too many people look at this console live", _AGAIN)
         viewer = _Viewer(caller=caller, page=page, session=session, news=asyncio.Event())
-        self._viewers.add(viewer)
         return Stream(chunks=self._chunks(viewer), headers=_HEADERS, farewell=lambda: viewer.end("draining"))
 
     def revoked(self, key: object) -> None:
@@ -74,6 +73,7 @@ class Live:
                 viewer.end("session")
 
     async def _chunks(self, viewer: _Viewer) -> AsyncGenerator[bytes, None]:
+        self._viewers.add(viewer)
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         try:
