@@ -22,6 +22,7 @@ from outboxd.config import Config
 from outboxd.db import migrate
 from outboxd.db.link import reachable
 from outboxd.errors import Error
+from outboxd.store import restored
 
 Conn = AsyncConnection[DictRow]
 
@@ -242,6 +243,15 @@ async def _chores(site: Site) -> Finding:
     return Finding(level="warn", subject="chores", finding=f"failing or late: {', '.join(late)}", cure=cure)
 
 
+async def _secrets(site: Site) -> Finding:
+    lost, count = await restored.lost_secrets(site.conn, database.seal_keys(site.config))
+    if not lost:
+        return Finding(level="ok", subject="secrets", finding=f"{count} of endpoints, and each opens")
+    said = f"{lost} of {count} sealed secrets and headers of endpoints open with no key that is set"
+    cure = "put their key into OUTBOXD_SECRET_KEYS; where it is lost: outboxd endpoints rotate"
+    return Finding(level="fail", subject="secrets", finding=said, cure=cure)
+
+
 QUESTIONS: tuple[tuple[str, Question], ...] = (
     ("server", _server),
     ("rights", _ownership),
@@ -254,4 +264,5 @@ QUESTIONS: tuple[tuple[str, Question], ...] = (
     ("connections", _connections),
     ("vacuum", _vacuum),
     ("chores", _chores),
+    ("secrets", _secrets),
 )

@@ -10,6 +10,8 @@ from psycopg.rows import DictRow, dict_row
 
 from outboxd.db.embedded import Embedded
 from tests import cluster, seed
+from tests.cli.place import runner
+from tests.engine import Engine
 from tests.proofs import proves
 from tests.streams import pods, servers
 from tests.streams.pods import Pod, seq
@@ -81,6 +83,54 @@ async def test_positions_beyond_a_restored_dump_are_told_and_those_within_carry_
             await check(pod, tenant, seen, DUMPED + 1 + 2 * LOST)
         now = await all_of(dsn, tenant)
         assert [] == [each for each in now.keys() & seen.keys() if now[each] != seen[each]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("into", [another_database_of_the_server])
+def test_what_was_owed_at_the_dump_is_done_again_under_the_same_ids(
+    into: Restore, source: Embedded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Engine(source.dsn())
+    tenant = before.tenant()
+    before.route(tenant, "thing.done")
+    event = before.publish(tenant)
+    before.queue("endpoint:x", "deliver")
+    before.route(tenant, "thing.sent", "endpoint:x")
+    delivery = before.jobs_of(before.publish(tenant, "thing.sent"))[0]
+    before.sequence(tenant)
+    worker = before.worker()
+    [claimed] = before.claim(worker)
+    [epoch] = before.rows("select epoch from outbox.streams where project_id = %s", tenant.project)
+    dump = servers.run(source, "pg_dump", "-d", source.dsn(), "-Fc", "-Z0")
+    assert before.end(worker, claimed)["accepted"]
+    before.close()
+
+    with into(source, dump) as dsn:
+        after = Engine(dsn)
+        after.do("delete from outbox_test.clock")
+        after.do("insert into outbox_test.clock values (clock_timestamp() + interval '1 hour')")
+        cli = runner(dsn, capsys)
+        told = {each["subject"]: each for each in cli("check", "--restored", "--json").json()["findings"]}
+        assert told["gap"]["finding"].split(", ")[1].startswith("1:0")
+        assert "1 deliveries to 1 endpoints" in told["deliveries"]["finding"]
+        assert "1 other jobs" in told["jobs"]["finding"]
+        assert "ok" == told["streams"]["level"]
+        assert "1 of workers of before" in told["leases"]["finding"]
+
+        assert [claimed["job_id"]] == [row["job_id"] for row in after.reap()]
+        [again] = after.claim(after.worker())
+        assert (claimed["job_id"], event) == (again["job_id"], again["event_id"])
+        assert [] == after.rows("select * from outbox.leases where worker_id = %s", worker)
+        [waiting] = after.claim(after.worker("deliver"))
+        assert delivery == waiting["job_id"]
+        after.publish(tenant)
+        after.sequence(tenant)
+        now = "select epoch from outbox.streams where project_id = %s"
+        [anew] = after.rows(now, tenant.project)
+        assert epoch != anew
+        assert 0 == cli("streams", "reset", "--all", "--yes").exit
+        assert anew != after.rows(now, tenant.project)[0]
+        after.close()
 
 
 async def connected(dsn: str) -> Conn:
