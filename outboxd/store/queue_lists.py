@@ -3,7 +3,7 @@
 A queue is the server's, what waits in it is a tenant's. A tenant sees the queues that it made, routes to or
 has an endpoint on, and those in which a job of its projects waits, lies dead, or was among their newest
 jobs. Weakness: `later` has no index by tenant, so of a queue in which more than 100,000 jobs are put off
-those beyond are not counted.
+those beyond are not counted; nor are dead letters of a team beyond 200,000.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,10 @@ mine as materialized (
   select p.id, p.number from outbox.projects p
   where p.team_id = %(team)s and (%(project)s::uuid is null or p.id = %(project)s)
   order by p.id limit 10000
+), dead as materialized (
+  select d.queue_id, count(*) as n from (select d.queue_id from mine p cross join lateral (select d.queue_id
+    from outbox.dead_letters d where d.project_id = p.id limit 100000 offset 0) d limit 200000) d
+  group by d.queue_id
 )
 """
 # `offset 0` keeps each look a look by index. Of a project the team's making says nothing: a sibling may have.
@@ -45,16 +49,19 @@ theirs as materialized (
   union select s.queue_id from outbox.shares s where s.project_id in (select id from mine)
   union select w.queue_id from (select w.queue_id from mine p cross join lateral (select j.queue_id
     from outbox.jobs j where j.project_id = p.id order by j.id desc limit 5000 offset 0) w limit 20000) w
-  union select d.queue_id from (select d.queue_id from mine p cross join lateral (select d.queue_id
-    from outbox.dead_letters d where d.project_id = p.id limit 5000 offset 0) d limit 20000) d
-  union select q.id from outbox.queues q where q.class <> 'endpoint' and exists (
+  union select queue_id from dead
+  union select q.id from outbox.queues q where q.class <> 'endpoint'
+    and (%(name)s::text is null or q.name = %(name)s)
+    and exists (select from outbox.ready r where r.queue_id = q.id) and exists (
     select from (select number from mine limit 1000) p cross join lateral (select from outbox.ready r
       where r.queue_id = q.id and r.lane = p.number limit 1 offset 0) r)
 )
 """
 _PAGE = """
 page as materialized (
-  select q.* from outbox.queues q where {whose}
+  select q.*, exists (select from outbox.ready r where r.queue_id = q.id) as waits,
+    exists (select from outbox.lanes n where n.queue_id = q.id) as ordered
+  from outbox.queues q where {whose}
     and (%(name)s::text is null or q.name = %(name)s) and (%(after)s::text is null or q.name > %(after)s)
   order by q.name limit %(limit)s
 )
@@ -73,12 +80,14 @@ cross join lateral (
   select count(*) as due, min(u.run_at) as oldest from (
     select r.run_at from mine p cross join lateral (select r.run_at from outbox.ready r
       where r.queue_id = q.id and r.lane = p.number limit 10001 offset 0) r
+    where q.waits
     union all
     select r.run_at from mine p
     cross join lateral (select n.id from outbox.lanes n
       where n.queue_id = q.id and n.project_id = p.id offset 0) n
     cross join lateral (select r.run_at from outbox.ready r
       where r.queue_id = q.id and r.lane = n.id limit 10001 offset 0) r
+    where q.waits and q.ordered
     limit 10001) u
   where u.run_at <= t.now) d
 cross join lateral (
@@ -92,11 +101,7 @@ cross join lateral (
   left join outbox.lanes n on n.id = u.lane and u.lane < 0
   where l.queue_id = q.id
     and (u.lane in (select number from mine) or n.project_id in (select id from mine))) r
-cross join lateral (
-  select count(*) as failed from (
-    select from mine p cross join lateral (select from outbox.dead_letters d
-      where d.project_id = p.id and d.queue_id = q.id limit 10001 offset 0) d
-    limit 10001) u) f
+cross join lateral (select coalesce(sum(d.n), 0)::int as failed from dead d where d.queue_id = q.id) f
 cross join lateral (
   select q.paused and coalesce(q.paused_until > t.now, true) as whole,
     coalesce(array_agg(s.project_id order by s.project_id), '{{}}') as projects,

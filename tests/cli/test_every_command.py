@@ -206,7 +206,6 @@ def test_help_names_each_flag_of_each_command(capsys: pytest.CaptureFixture[str]
 
 def test_the_table_has_every_command() -> None:
     assert LEAVES.keys() <= table.ROWS.keys()
-    }
     for name, row in table.ROWS.items():
         assert (row.good is None) == bool(row.elsewhere), name
         if row.elsewhere:
