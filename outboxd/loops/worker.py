@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from psycopg import AsyncConnection
 
+from outboxd import telemetry
 from outboxd.db.hints import Hint
 from outboxd.db.listen import Listener, Lock
 from outboxd.db.pool import Database
@@ -251,9 +252,11 @@ class Worker:
         if self._listener is not None:
             self._listener.hold(enlisted.lock_no, on_lock)
         self._shift, self._alive = shift, alive
+        telemetry.tells_worker(str(shift.worker))
         try:
             yield
         finally:
+            telemetry.tells_worker(None)
             self._shift, self._alive = None, None
             alive.stop()
 

@@ -21,7 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from outboxd.telemetry.histograms import Histogram
 from outboxd.telemetry.labels import HELD, OTHER, SQLSTATES, Bounded
-from outboxd.telemetry.logs import configure_logging, flush_logs
+from outboxd.telemetry.logs import configure_logging, flush_logs, tells_worker
 
 __all__ = [
     "CONTENT_TYPE",
@@ -36,6 +36,7 @@ __all__ = [
     "render",
     "show",
     "sqlstate_label",
+    "tells_worker",
 ]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

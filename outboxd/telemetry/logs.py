@@ -31,6 +31,7 @@ _FOLD_LINES = 1000
 """Different lines remembered at once; more are written unfolded."""
 _OUTWARD = {"request_id": "requestId", "trace_id": "traceId"}
 _FIRST = ("ts", "level", "event", "logger", "role", "worker")
+_EXPORTER = "opentelemetry"
 _ENCODER = msgspec.json.Encoder(enc_hook=repr)
 
 _Key = tuple[object, object, object]
@@ -114,11 +115,17 @@ class _Relay(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+        if record.name.startswith(_EXPORTER):
+            # Its words quote what the collector answered.
+            self._log.warning("traces not sent", logger=record.name)
+            return
         told = {"exc_info": record.exc_info} if record.exc_info else {}
         self._log.log(level, _message(record), logger=record.name, **told)
 
 
 _folding: Folding | None = None
+_always: dict[str, str] = {}
+"""What every line says of the process."""
 
 
 def configure_logging(config: Config, *, worker: str | None = None, stream: BinaryIO | None = None) -> None:
@@ -137,6 +144,14 @@ def configure_logging(config: Config, *, worker: str | None = None, stream: Bina
     _take_over(config)
 
 
+def tells_worker(worker: str | None) -> None:
+    """From now on every line says which worker this process is; None: none."""
+    if worker is None:
+        _always.pop("worker", None)
+    else:
+        _always["worker"] = worker
+
+
 def flush_logs() -> None:
     """Writes what is still counted: once in a while, and at the end."""
     if _folding is not None:
@@ -144,13 +159,14 @@ def flush_logs() -> None:
 
 
 def _told(config: Config, worker: str | None) -> list[Processor]:
-    always = {"role": "+".join(config.roles), "worker": worker}
-    known = {name: value for name, value in always.items() if value}
+    _always.clear()
+    _always["role"] = "+".join(config.roles)
+    tells_worker(worker)
     return [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-        lambda _, __, line: {**known, **line},
+        lambda _, __, line: {**_always, **line},
         _exception,
         _outward,
     ]

@@ -8,6 +8,7 @@ Off, as it begins, `span` gives one object that does nothing, and the library is
 Attributes are ids, queue, handler and class: never a payload, an address or an error's text.
 """
 
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -21,7 +22,7 @@ Kind = Literal["request", "publish", "attempt", "delivery", "provider call"]
 
 _KINDS = {"request": "SERVER", "publish": "PRODUCER", "attempt": "CONSUMER"}
 """The others are clients."""
-_GOODBYE_MS = 3000
+_GOODBYE = 3.0
 
 _provider: "TracerProvider | None" = None
 _tracer: Any = None
@@ -124,6 +125,8 @@ def stop() -> None:
     """Sends what is left, for a few seconds at most. It blocks."""
     global _provider, _tracer  # noqa: PLW0603 - as above
     if _provider is not None:
-        _provider.force_flush(_GOODBYE_MS)
-        _provider.shutdown()
+        # It tries again and again, past any limit that it is given: whoever cannot be reached is left.
+        going = threading.Thread(target=_provider.shutdown, name="traces: goodbye", daemon=True)
+        going.start()
+        going.join(_GOODBYE)
     _provider = _tracer = None

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def ids_are_everywhere(followed: Followed) -> None:
     assert {"endpoint", "observe"} == {
         re.sub(":.*", "", line["queue"]) for line in followed.lines() if line["event"] == "job completed"
     }
-    names = "ts level event role project job queue handler ms requestId traceId"
+    names = "ts level event role worker project job queue handler ms requestId traceId"
     assert set(names.split()) <= set(said["job completed"])
 
 
@@ -120,6 +121,14 @@ def nothing_private_is_told(followed: Followed) -> None:
     assert SECRET not in followed.daemon.log
     told = {each.key for span in followed.traces.spans() for each in span.attributes}
     assert told <= ALLOWED
+
+
+def test_a_collector_that_is_away_holds_up_nothing(place: Place) -> None:
+    nowhere = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    daemon = place.serve(otel="on", **nowhere).ready()
+    assert 404 == daemon.status("/nowhere", daemon.port)
+    daemon.signal(signal.SIGTERM)
+    assert 0 == daemon.gone(6), daemon.log
 
 
 def test_traces_without_their_library_end_the_boot_with_a_sentence(tmp_path: Path) -> None:

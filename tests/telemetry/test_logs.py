@@ -67,6 +67,16 @@ def test_a_line_is_one_json_object_with_the_promised_names() -> None:
     }
 
 
+def test_a_process_that_has_become_a_worker_says_so_on_every_line() -> None:
+    stream = io.BytesIO()
+    log = configured(stream)
+    telemetry.tells_worker("w2")
+    log.info("claims")
+    telemetry.tells_worker(None)
+    log.info("fenced")
+    assert [line.get("worker") for line in logged(stream)] == ["w2", None]
+
+
 def test_lines_below_the_level_are_not_written() -> None:
     stream = io.BytesIO()
     log = configured(stream, OUTBOXD_LOG_LEVEL="warning")
@@ -123,6 +133,18 @@ def test_lines_of_other_loggers_go_the_same_way() -> None:
         ("py.warnings", "warning"),
     ]
     assert lines[0]["event"] == "port 8377 in use"
+
+
+@proves("G8")
+def test_what_a_collector_of_traces_answers_is_not_quoted() -> None:
+    stream = io.BytesIO()
+    configured(stream)
+    logging.getLogger("opentelemetry.exporter.otlp").error(
+        "Failed to export: 400, reason: %s", "hunter2secret"
+    )
+    (line,) = logged(stream)
+    assert (line["event"], line["level"]) == ("traces not sent", "warning")
+    assert b"hunter2" not in stream.getvalue()
 
 
 @proves("G8")
