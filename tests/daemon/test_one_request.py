@@ -123,6 +123,7 @@ def nothing_private_is_told(followed: Followed) -> None:
     assert told <= ALLOWED
 
 
+@pytest.mark.nightly
 def test_a_collector_that_is_away_holds_up_nothing(place: Place) -> None:
     nowhere = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "50"}
     daemon = place.serve(otel="on", **nowhere).ready()

@@ -159,7 +159,7 @@ def test_sigusr1_only_tells(place: Place) -> None:
 
 def test_a_process_whose_event_loop_stands_still_is_not_alive_until_it_turns_again(place: Place) -> None:
     daemon = place.work().ready()
-    job = place.enqueue(place.project(), "blocks", '{"seconds": 2}')
+    job = place.enqueue(place.project(), "blocks", '{"seconds": 1.6}')
     place.until("select count(*) > 0 from outbox.leases")
     with pytest.raises(httpx2.TimeoutException):
         httpx2.get(f"http://127.0.0.1:{daemon.metrics_port}/livez", timeout=0.5)

@@ -120,7 +120,7 @@ async def test_a_full_run_comes_again_at_once_and_lets_others_in_between(db: Dat
 
 
 @proves("R6")
-@pytest.mark.parametrize("fault", ["raises", "hangs"])
+@pytest.mark.parametrize("fault", ["raises", pytest.param("hangs", marks=pytest.mark.nightly)])
 async def test_each_of_the_real_chores_may_fail_and_the_others_go_on(
     db: Database, dsn: str, conn: Conn, fault: str
 ) -> None:
