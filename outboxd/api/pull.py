@@ -14,7 +14,7 @@ from outboxd.api import exchange as x
 from outboxd.api import idempotency, pull_events, pull_wire, tenancy
 from outboxd.api.claims import Seat
 from outboxd.api.exchange import Exchange, Reply
-from outboxd.api.pull_wire import ClaimIn, ExtendIn, ReleaseIn, ReportIn, SettleIn
+from outboxd.api.pull_wire import ExtendIn, ReleaseIn, ReportIn, SettleIn, Wanted
 from outboxd.db.link import Link
 from outboxd.errors import Conflict, Error, LeaseLost
 from outboxd.model import Claimed
@@ -41,7 +41,7 @@ class Got(msgspec.Struct, frozen=True, kw_only=True):
 
 async def claim(exchange: Exchange) -> Reply:
     """Jobs of a queue under one lease; held up to `waitMs` while nothing is due."""
-    asked: ClaimIn = exchange.body
+    asked = pull_wire.wanted(exchange.body)
     queue, waited = pull_wire.queue(exchange), False
     gone = asyncio.create_task(_gone(exchange))
 
@@ -50,13 +50,12 @@ async def claim(exchange: Exchange) -> Reply:
 
     try:
         got = await once()
-        if not got.jobs and asked.wait_ms and not exchange.api.readiness.draining:
+        if not got.jobs and asked.wait and not exchange.api.readiness.draining:
             hired = got.hired
             seat = Seat(exchange.key_id, hired.worker_id, hired.queue_id, queue, hired.handler)
-            wait = timedelta(milliseconds=asked.wait_ms)
             began = asyncio.get_running_loop().time()
-            got = await exchange.api.claims.hold(exchange, seat, wait, gone, once)
-            waited = asyncio.get_running_loop().time() - began >= wait.total_seconds()
+            got = await exchange.api.claims.hold(exchange, seat, asked.wait, gone, once)
+            waited = asyncio.get_running_loop().time() - began >= asked.wait.total_seconds()
         await asyncio.sleep(0)
         if got.jobs and gone.done():
             await _give_back(exchange, got)
@@ -139,11 +138,10 @@ def _by(exchange: Exchange) -> ByKey:
     return tenancy.by_key(exchange, SCOPE)
 
 
-async def _claim(conn: Link, by: ByKey, queue: str, asked: ClaimIn) -> Got:
+async def _claim(conn: Link, by: ByKey, queue: str, asked: Wanted) -> Got:
     """One transaction, so that what cannot be told has not been claimed."""
-    lease = timedelta(seconds=asked.lease_seconds)
-    hired = await pull.hire(conn, by, asked.worker, queue, asked.limit, lease)
-    jobs = await pull.claim(conn, hired.worker_id, queue, asked.limit, lease)
+    hired = await pull.hire(conn, by, asked.worker, queue, asked.limit, asked.lease)
+    jobs = await pull.claim(conn, hired.worker_id, queue, asked.limit, asked.lease)
     if not jobs:
         return Got(hired=hired, jobs=jobs)
     ids = [job.event_id for job in jobs if job.event_id is not None]

@@ -1,6 +1,7 @@
 """What workers elsewhere send, and how it becomes what is claimed and settled."""
 
 import re
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -34,9 +35,20 @@ def _absent() -> Raw:
 class ClaimIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     worker: Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
     """A name that the worker gives itself; with the key it is who it is."""
-    limit: Annotated[int, Meta(ge=1, le=MOST)] = 10
-    lease_seconds: _LeaseSeconds = 60
-    wait_ms: Annotated[int, Meta(ge=0, le=30_000)] = 0
+    limit: Annotated[int, Meta(ge=1, le=MOST)] | None = None
+    """10 unless given."""
+    lease_seconds: _LeaseSeconds | None = None
+    """60 unless given."""
+    wait_ms: Annotated[int, Meta(ge=0, le=30_000)] | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a claim asks for."""
+
+    worker: str
+    limit: int
+    lease: timedelta
+    wait: timedelta
 
 
 class ErrorIn(
@@ -126,6 +138,15 @@ def path_job(exchange: Exchange) -> UUID:
 
 def job_id(text: str) -> UUID:
     return uuid_of(text) or NOTHING
+
+
+def wanted(asked: ClaimIn) -> Wanted:
+    return Wanted(
+        worker=asked.worker,
+        limit=asked.limit or 10,
+        lease=timedelta(seconds=asked.lease_seconds or 60),
+        wait=timedelta(milliseconds=asked.wait_ms or 0),
+    )
 
 
 def given(document: Raw) -> Raw | None:

@@ -1,13 +1,17 @@
 """Workers in other languages: each example of deploy/examples/pull against a real process."""
 
+import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -119,3 +123,34 @@ def test_the_shell_example_is_sound() -> None:
         ["shellcheck", str(EXAMPLES / "worker.sh")], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stdout
+
+
+async def waiting(pod: httpx.AsyncClient, queue: str) -> asyncio.Task[httpx.Response]:
+    wanted = {"worker": "w", "waitMs": 30_000}
+    return asyncio.create_task(pod.post(f"/v1/queues/{queue}/claim", json=wanted))
+
+
+@proves("E2", "L14")
+async def test_claims_that_wait_are_woken_by_sql_and_answered_by_a_stopping_process(yard: Place) -> None:
+    """A producer's commit elsewhere wakes one of twenty; SIGTERM answers the others at once, and ends in 0."""
+    daemon = yard.serve().ready()
+    queue = f"q-{uuid4().hex[:8]}"
+    project = yard.value("select id from outbox.projects")
+    yard.value("select outbox.open_queue(%s)", queue)
+    headers = {"authorization": f"Bearer {SECRET}"}
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{daemon.port}", headers=headers, timeout=40
+    ) as pod:
+        tasks = [await waiting(pod, queue) for _ in range(20)]
+        asleep = "select exists (select from outbox.idle where handler = %s)"
+        await asyncio.to_thread(yard.until, asleep, f"pull:{queue}")
+        began = time.monotonic()
+        job = str(yard.value(ENQUEUE, queue, "{}", project))
+        [woken], rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        assert time.monotonic() - began < 1.5
+        assert [job] == [each["id"] for each in woken.result().json()["jobs"]]
+        began = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert [None] * 19 == [(await task).json()["lease"] for task in rest]
+        assert time.monotonic() - began < 3
+    assert 0 == await asyncio.to_thread(daemon.gone, 20)
