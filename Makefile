@@ -3,7 +3,7 @@
 BOOT := python3 deploy/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast nightly release proofs lint types check schema reference lock bench drill agents streams e2e pyz binary image clean
+.PHONY: help demo test fast nightly release proofs lint types check schema reference lock bench drill failover soak upgrade agents streams e2e pyz binary image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1|/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -48,6 +48,15 @@ bench: ## the benchmark, in a private cluster
 
 drill: ## the crash drill, in a private cluster
 	@$(BOOT) run outboxd drill
+
+failover: ## a standby is promoted again and again under load: nothing lost, on within 15 s
+	@$(BOOT) run outboxd drill --faults failover --seconds 120
+
+soak: ## half an hour of steady load: nothing grows, the end is as quick as the beginning
+	@$(BOOT) run outboxd drill --soak --seconds 1800
+
+upgrade: ## the release before and this one on one database, under load
+	@$(BOOT) test -n 0 -m nightly tests/daemon/test_upgrade.py
 
 agents: ## a thousand events of agents while workers are killed: observed once each, all metered
 	@$(BOOT) test -n 0 -m nightly tests/memory/test_drill.py

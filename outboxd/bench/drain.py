@@ -31,6 +31,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int
     batch: int = 100
     payload: str = "{}"
+    wait_ms: int = 0
+    """How long a handler of ours waits, as one that calls somebody does."""
     share: bool = False
     """Another process drains the same backlog: it is over when it is empty, not when so many ran here."""
 
@@ -69,6 +71,8 @@ def _fill(order: Order) -> Did:
 
 def _drain(order: Order, answers: RawIOBase) -> Did:
     adapter = _adapter(order)
+    if order.wait_ms:
+        adapter.wait = order.wait_ms / 1000
     answers.write(b"ready\n")
     sys.stdin.buffer.readline()
     jobs, seconds = adapter.drain(order.jobs, order.batch)

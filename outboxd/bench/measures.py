@@ -14,6 +14,7 @@ from outboxd.bench import (
     idle,
     latency,
     observing,
+    scaling,
     weather,
     web,
 )
@@ -22,6 +23,7 @@ from outboxd.errors import ConfigError
 
 MEASURES: tuple[Measure, ...] = (
     *draining.MEASURES,
+    *scaling.MEASURES,
     *web.MEASURES,
     *latency.MEASURES,
     *costs.MEASURES,

@@ -1,4 +1,4 @@
-"""outboxd as its own adapter: the real worker, with a Python handler that does nothing."""
+"""outboxd as its own adapter: the real worker, with a Python handler that does nothing, or waits."""
 
 import asyncio
 import logging
@@ -31,6 +31,8 @@ class Outboxd:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._seen = 0
+        self.wait = 0.0
+        """Seconds that the handler waits."""
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
     def setup(self) -> None:
@@ -49,6 +51,8 @@ class Outboxd:
         stop = asyncio.Event()
 
         async def noop(job: Job, told: Run) -> None:
+            if self.wait:
+                await asyncio.sleep(self.wait)
             self._seen += 1
             if self._seen == jobs:
                 stop.set()

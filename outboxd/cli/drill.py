@@ -36,6 +36,14 @@ def add(nouns: Nouns) -> None:
     drill.add_argument(
         "--json", dest="file", type=Path, metavar="FILE", help="write the verdict as JSON there, too"
     )
+    drill.add_argument(
+        "--soak",
+        action="store_true",
+        help="no faults: nothing may grow, and the end be as quick as the start",
+    )
+    drill.add_argument(
+        "--rate", type=between(1, 100_000), default=500, metavar="N", help="events a second of a soak (500)"
+    )
     drill.add_argument("--keep", action="store_true", help="leave cluster or database, and ledger; say where")
 
 
@@ -43,7 +51,9 @@ def run(args: Args, config: "Config") -> int:
     """0: everything held. 1: a promise was broken; the first line says which, with the seed."""
     import msgspec
 
+    from outboxd.bench.drill.judge import Verdict
     from outboxd.bench.drill.run import Plan, drill
+    from outboxd.bench.drill.soak import soak
 
     seed = random.SystemRandom().randrange(2**31) if args.seed is None else args.seed
     plan = Plan(
@@ -54,10 +64,14 @@ def run(args: Args, config: "Config") -> int:
         lossy=args.lossy,
         keep=args.keep,
     )
-    found = drill(plan, lambda line: _say(line, sys.stderr))
+
+    def tell(line: str) -> None:
+        _say(line, sys.stderr)
+
+    done = soak(plan, args.rate, tell) if args.soak else drill(plan, tell)
     if args.file is not None:
-        args.file.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
-    return _told(args, found)
+        args.file.write_bytes(msgspec.json.format(msgspec.json.encode(done)))
+    return _told(args, done if isinstance(done, Verdict) else done.verdict)
 
 
 def _told(args: Args, found: "Verdict") -> int:
@@ -68,9 +82,17 @@ def _told(args: Args, found: "Verdict") -> int:
     _say("\n".join((f"broken: {found.broken[0]} (seed {found.seed})", *found.broken[1:20])), sys.stdout)
     words = ["outboxd drill", f"--seconds {args.seconds}", f"--seed {found.seed}"]
     words += [f"--faults {args.faults}"] if args.faults else []
-    words += [flag for flag, given in (("--async", args.lossy), ("--server", args.server)) if given]
+    words += [flag for flag, given in _flags(args) if given]
     _say(f"repeat it: {' '.join(words)}", sys.stdout)
     return 1
+
+
+def _flags(args: Args) -> list[tuple[str, bool]]:
+    return [
+        (f"--soak --rate {args.rate}", args.soak),
+        ("--async", args.lossy),
+        ("--server", args.server),
+    ]
 
 
 def _faults(given: str | None) -> frozenset[str]:

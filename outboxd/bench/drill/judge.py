@@ -1,6 +1,9 @@
 """What must hold when the faults have stopped and all is quiet, read from outside the engine."""
 
+import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ _WAITING = """
     + (select count(*) from outbox.ready) + (select count(*) from outbox.later)
     + (select count(*) from outbox.leases)
 """
+QUIET = 60.0
+"""Seconds that may pass between the last fault and nothing left to do."""
 _MOST = 20
 """Lines about one promise: more say nothing more."""
 _EMPTY = ("leases", "lanes", "checkpoints", "ready", "later", "pending", "unplaced", "job_keys")
@@ -101,6 +106,17 @@ def waiting(world: World) -> int:
     """How much is still to be done."""
     with world.connect() as conn:
         return int(first(conn, _WAITING))
+
+
+def calm(world: World, more: Callable[[], int], within: float = QUIET) -> float | None:
+    """Seconds until nothing waits any more, `more` included; None when it does not come to that."""
+    start = time.monotonic()
+    while time.monotonic() - start < within:
+        with suppress(psycopg.Error):
+            if waiting(world) == 0 and more() == 0:
+                return time.monotonic() - start
+        time.sleep(0.2)
+    return None
 
 
 def judge(world: World, faults: list[Done], *, lossy: bool = False) -> Verdict:

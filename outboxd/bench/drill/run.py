@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 import msgspec
-import psycopg
 
 from outboxd.bench.drill import faults as breaking
 from outboxd.bench.drill import figures
@@ -22,9 +21,6 @@ from outboxd.bench.drill.wires import Wires
 from outboxd.bench.drill.world import World
 
 __all__ = ["NAMES", "Plan", "drill"]
-
-QUIET = 60.0
-"""Seconds that may pass between the last fault and nothing left to do."""
 
 Tell = Callable[[str], None]
 
@@ -106,7 +102,7 @@ def run(
 def _judged(
     world: World, plan: Plan, crew: Crew, faults: Faults, load: Load, watcher: Watcher, tell: Tell
 ) -> Verdict:
-    quiet = _calm(world, load)
+    quiet = judging.calm(world, load.behind)
     late = load.end()
     watcher.end()
     found = judging.judge(world, faults.done, lossy=plan.lossy)
@@ -114,7 +110,7 @@ def _judged(
     found.figures.quiet = quiet
     if quiet is None:
         rows = judging.waiting(world)
-        found.broken.insert(0, f"stuck: {rows} rows wait {QUIET:g} s after the last fault")
+        found.broken.insert(0, f"stuck: {rows} rows wait {judging.QUIET:g} s after the last fault")
         found.broken += late
     for fault in faults.done:
         found.done[fault.name] = found.done.get(fault.name, 0) + 1
@@ -129,16 +125,3 @@ def _break(faults: Faults, plan: Plan, choice: random.Random) -> None:
     while (left := end - time.monotonic()) > 0:
         time.sleep(min(left, choice.uniform(0.5, 1.5) * plan.pause))
         faults.tick()
-
-
-def _calm(world: World, load: Load) -> float | None:
-    """Seconds until nothing waits any more; None when it does not come to that."""
-    start = time.monotonic()
-    while time.monotonic() - start < QUIET:
-        try:
-            if judging.waiting(world) == 0 and load.behind() == 0:
-                return time.monotonic() - start
-        except psycopg.Error:
-            pass
-        time.sleep(0.2)
-    return None

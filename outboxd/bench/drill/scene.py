@@ -13,6 +13,16 @@ from outboxd.bench.drill.wires import Wires
 from outboxd.bench.drill.world import World
 
 
+def hold_snapshot(world: World, seconds: float, every: float, stopping: threading.Event) -> None:
+    """Somebody's old snapshot, again and again: from 40 % of each period on, for so long."""
+    while not stopping.wait(0.4 * every):
+        with suppress(psycopg.Error, RuntimeError), world.connect() as conn:
+            conn.execute("begin isolation level repeatable read")
+            conn.execute("select count(*) from outbox.leases")
+            stopping.wait(seconds)
+        stopping.wait(0.6 * every - seconds)
+
+
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """What a fault did: to whom, with which process, and for how long it goes on by itself."""
 

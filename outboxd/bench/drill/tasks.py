@@ -19,7 +19,9 @@ _TURN = "insert into drill.turns (job_id, lane, n) values (%s, %s, %s)"
 
 
 def _called(job: Any, kind: str) -> None:
-    folder = job.payload["ledger"]
+    folder = job.payload.get("ledger")
+    if folder is None:
+        return
     if folder not in _LEDGERS:
         _LEDGERS[folder] = Ledger(Path(folder) / f"calls-{os.getpid()}.jsonl")
     key = job.payload.get("key")
@@ -47,6 +49,12 @@ async def turn(job: Any, run: Any) -> Done:
         await conn.execute(_TURN, [job.id, job.ordering_key, job.payload["n"]])
 
     return Done(write=write)
+
+
+async def steady(job: Any, run: Any) -> None:
+    """Costs nothing; one in twenty fails at first."""
+    if job.payload.get("fails") and job.attempt == 1:
+        raise RuntimeError("fails once")
 
 
 async def narrow(job: Any, run: Any) -> None:
@@ -89,6 +97,7 @@ _ALL = {
     "effect": effect,
     "turn": turn,
     "narrow": narrow,
+    "steady": steady,
     "poison": poison,
     "raise": raises,
     "hang": hang,

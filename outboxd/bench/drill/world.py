@@ -34,6 +34,7 @@ _QUEUES = {
     "sql": ("sql:drill.apply", QUICK),
     "turns": ("turn", QUICK),
     "narrow": ("narrow", '{"attempts": 50, "backoff": {"baseMs": 100, "capMs": 1000}, "concurrency": 3}'),
+    "steady": ("steady", QUICK),
     "pulled": ("pull:drill", QUICK),
     "poison": ("poison", QUICK),
     "raise": ("raise", _TWICE),
@@ -49,6 +50,7 @@ _ROUTES = (
     ("drill.keyed", "turns"),
     ("drill.narrow", "narrow"),
     ("drill.pulled", "pulled"),
+    ("drill.steady", "steady"),
     *((f"drill.{name}", name) for name in ("poison", "raise", "hang", "exit", "block", "big")),
 )
 DEADLY = frozenset({"poison", "raise", "hang", "exit"})
