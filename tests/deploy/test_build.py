@@ -46,7 +46,8 @@ def ran(folder: Path, *words: str | Path, **environ: str) -> subprocess.Complete
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.timeout(BUILD_LIMIT)
 def test_the_single_file_needs_nothing_but_its_python(empty: Path, tmp_path: Path) -> None:
     file, unpacked = built(tmp_path / "dist", "pyz"), {"SHIV_ROOT": str(tmp_path / "unpacked")}
     version = ran(empty, sys.executable, file, "version", **unpacked)
