@@ -1,6 +1,7 @@
 -- outbox.roll_up_usage(kept, limit) -> how many rows it dealt with: sums up months, lets old rows go
 --
--- Hours of this month that are over are summed up for the budgets (`close_usage`). A month is summed up a day after its end, once, whoever comes first. Rows older than `kept` go when their month is.
+-- Hours of this month that are over are summed up for the budgets (`close_usage`). A month is summed up a day after its
+-- end, once, whoever comes first. Rows older than `kept` go when their month is, limit of each kind a call; the sums stay.
 
 create or replace function outbox.roll_up_usage(p_kept interval, p_limit int) returns int
 language plpgsql
@@ -28,9 +29,19 @@ begin
   delete from outbox.usage_calls u where u.ctid = any (array(
     select c.ctid from outbox.usage_calls c where c.at < v_before limit p_limit for update skip locked));
   get diagnostics v_gone = row_count;
-  delete from outbox.usage_requests u where u.day < (v_before at time zone 'UTC')::date;
-  delete from outbox.budget_marks m where m.period < v_before;
-  delete from outbox.usage_hours h where h.hour < v_before;
+  v_done := greatest(v_done, v_gone);
+  delete from outbox.usage_requests u where u.ctid = any (array(
+    select r.ctid from outbox.usage_requests r where r.day < (v_before at time zone 'UTC')::date
+    limit p_limit for update skip locked));
+  get diagnostics v_gone = row_count;
+  v_done := greatest(v_done, v_gone);
+  delete from outbox.usage_hours u where u.ctid = any (array(
+    select h.ctid from outbox.usage_hours h where h.hour < v_before limit p_limit for update skip locked));
+  get diagnostics v_gone = row_count;
+  v_done := greatest(v_done, v_gone);
+  delete from outbox.budget_marks u where u.ctid = any (array(
+    select m.ctid from outbox.budget_marks m where m.period < v_before limit p_limit for update skip locked));
+  get diagnostics v_gone = row_count;
   perform outbox.close_usage();
   return greatest(v_done, v_gone);
 end
