@@ -18,6 +18,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from outboxd.api import openapi
+from outboxd.api.routes import ROUTES
 from outboxd.cli import frame, grammar
 from outboxd.cli.grammar import Command
 from tests.cli import table
@@ -202,6 +204,19 @@ def test_help_names_each_flag_of_each_command(capsys: pytest.CaptureFixture[str]
         said = cli(*name.split(), "--help")
         missing = [flag.names for flag in command.flags if not all(each in said.out for each in flag.names)]
         assert (0, []) == (said.exit, missing), name
+
+
+def test_the_document_that_is_written_is_the_one_that_is_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli = runner("postgresql://nowhere.test/x", capsys)
+    file = tmp_path / "openapi.json"
+    said = cli("openapi", "--out", str(file), "--json").json()
+    document = json.loads(file.read_text())
+    assert {"out": str(file), "paths": len(ROUTES)} == said
+    assert (
+        document == openapi.build(ROUTES) == cli("openapi", "--json").json() == json.loads(cli("openapi").out)
+    )
 
 
 def test_the_table_has_every_command() -> None:

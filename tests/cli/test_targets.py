@@ -39,6 +39,12 @@ def test_an_endpoint_is_made_with_a_secret_that_is_shown_once(cli: Run, dsn: str
     with psycopg.connect(dsn) as conn:
         [(sealed,)] = conn.execute("select sealed from outbox.endpoint_secrets").fetchall()
     assert made["secret"].encode() not in sealed
+    rotated = cli("endpoints", "rotate", "uid:mine", "--overlap", "1h", "--json").json()
+    assert rotated["secret"].startswith("whsec_")
+    assert rotated["secret"] != made["secret"]
+    with psycopg.connect(dsn) as conn:
+        ends = conn.execute("select expires_at from outbox.endpoint_secrets order by created_at").fetchall()
+    assert [True, False] == [each is not None for (each,) in ends]
 
 
 def test_an_endpoint_that_signs_with_a_pair_shows_the_public_half_and_a_warning(cli: Run) -> None:

@@ -228,4 +228,7 @@ def test_revoking_says_how_many_jobs_it_strands(acme: Run, dsn: str) -> None:
             " insert into outbox.ready select outbox.clock(), 1, id, queue_id, 0, 0, 0, 1 from j",
             [made["teamId"], made["projectId"], made["id"]],
         )
+    dry = acme("keys", "revoke", made["id"], "--dry-run", "--json").json()
+    assert {"revoked": False, "id": made["id"], "strandedJobs": 1} == dry
+    assert made["id"] in [key["id"] for key in acme("keys", "--json").json()["keys"]]
     assert 1 == acme("keys", "revoke", made["id"], "--json").json()["strandedJobs"]
