@@ -124,6 +124,8 @@ def _tasks() -> dict[str, list[asyncio.Task[Any]]]:
 
 def _loop_of(task: asyncio.Task[Any]) -> str:
     name = task.get_name()
+    if name.startswith("pool-"):
+        return "connections"
     if not name.startswith("Task-"):
         first = name.partition(" ")[0].rstrip(":")
         return _NAMED.get(first, name)
