@@ -22,9 +22,14 @@ import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from outboxd import errors, telemetry
-from outboxd.errors import Broken, Conflict, DatabaseUnavailable, Error, Invalid, Unavailable
+from outboxd.errors import Broken, Conflict, DatabaseUnavailable, Error, Invalid, Issue, Unavailable
 
 _RETRY_IN = re.compile(r"retry_in=(\d+(?:\.\d+)?)s")
+# Our functions say which argument is wrong, of a document which field: `p_settings: attempts: 1 to 100`.
+_FIELD = re.compile(
+    r"(?:p_settings: |p_options: )?(?:event (?P<at>\d+): )?(?:p_)?(?P<name>[A-Za-z][\w.]*): (?P<said>\S.*)",
+    re.DOTALL,
+)
 _UNAVAILABLE = re.compile(r"08|53|57P0|57014|55P03|25006|55000|58|26000|42P05|25P0[34]|XX")
 
 
@@ -101,8 +106,27 @@ def _with_state(failed: psycopg.Error, state: str) -> Error:
 
 def _raised_by_us(failed: psycopg.Error, state: str) -> Error:
     said = failed.diag
-    error = errors.of_status(int(state[2:]), said.message_primary or "refused", said.message_hint)
+    detail = said.message_primary or "refused"
+    error = errors.of_status(int(state[2:]), detail, said.message_hint)
+    if type(error) is Invalid:
+        return Invalid(detail, _issues(detail))
     asked = _RETRY_IN.search(said.message_detail or "")
     if asked and isinstance(error, Unavailable):
         error.retry_in = timedelta(seconds=float(asked[1]))
     return error
+
+
+def _issues(detail: str) -> Iterator[Issue]:
+    """What is wrong, as a validation of the body would say it."""
+    found = _FIELD.fullmatch(detail)
+    if found is not None:
+        steps = [_camel(step) for step in found["name"].split(".")]
+        path = (found["at"], *steps) if found["at"] else tuple(steps)
+        yield Issue(path=path, code="invalid_value", message=found["said"])
+    elif detail.startswith("no such scope"):
+        yield Issue(path=("scopes",), code="invalid_value", message=detail)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
