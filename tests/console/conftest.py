@@ -11,6 +11,7 @@ from pytest_postgresql.executors import NoopExecutor
 
 from tests import cluster
 from tests.console.visitor import Visitor
+from tests.console.windows import DESKTOP, Window
 from tests.console.world import World
 from tests.daemon.daemons import Daemon
 
@@ -22,7 +23,7 @@ BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 @pytest.fixture(scope="package")
 def world(migrated: NoopExecutor) -> Iterator[World]:
     with cluster.clone(migrated) as made:
-        told = World(made.dsn).tell(minutes=3)
+        told = World(made.dsn).tell(minutes=8)
         yield told
         told.close()
 
@@ -71,6 +72,19 @@ def browser() -> Iterator[Any]:
         launched = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def window(daemon: Daemon, browser: Any) -> Iterator[Any]:
+    made: list[Window] = []
+
+    def opened(size: tuple[int, int] = DESKTOP, scheme: str = "light", *, script: bool = True) -> Window:
+        made.append(Window(browser, f"http://127.0.0.1:{daemon.port}", size, scheme, script))
+        return made[-1]
+
+    yield opened
+    for each in made:
+        each.context.close()
 
 
 def find_browser() -> str | None:

@@ -29,10 +29,9 @@ class Visitor:
         assert found.status_code == 200, found.text
         return found.text
 
-    def post(self, path: str, headers: dict[str, str] | None = None, **form: Any) -> httpx2.Response:
-        """With the token of the session, unless the form has one."""
-        given = {"csrf": token(self.page("/console/streams")), **form}
-        return self.http.post(path, data=given, headers=headers)
+    def post(self, path: str, **form: Any) -> httpx2.Response:
+        """With the token of the session."""
+        return self.http.post(path, data={"csrf": token(self.page("/console/streams")), **form})
 
     def close(self) -> None:
         self.http.close()
