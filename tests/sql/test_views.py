@@ -560,3 +560,15 @@ async def test_what_a_closed_provider_keeps_waiting_is_held(engine: Engine, cloc
     assert [engine.project, clock.now + timedelta(minutes=5)] == [rows[0]["project_id"], rows[0]["until"]]
     clock.forward(timedelta(minutes=6))
     assert [] == await view(engine, "held_jobs")
+
+
+async def test_the_trail_of_a_time_has_jobs_however_old_they_are(engine: Engine, clock: Clock) -> None:
+    job = await engine.enqueue()
+    clock.forward(timedelta(days=120))
+    await engine.claim(await engine.worker())
+    caller = "row(null, null, true, null, 'cli:ann', null)::outbox.caller"
+    filtered = Jsonb({"since": (clock.now - MINUTE).isoformat()})
+    rows = await engine.rows(f"select * from outbox.audit_page({caller}, %s, null, 99)", filtered)
+    assert [("job.failed", str(job))] == [
+        (row["action"], row["resource_id"]) for row in rows if row["resource_type"] == "job"
+    ]

@@ -1,6 +1,8 @@
 """why: each reason produced once, the decisive one first."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +14,12 @@ from tests.proofs import proves
 from tests.sql.engine import MINUTE, Conn, Engine
 
 pytestmark = proves("G10")
+
+REASONS = {
+    *("ended", "dead", "running", "not_due", "not_numbered", "queue_paused", "share_paused", "queue_closed"),
+    *("lane", "no_slot", "no_token", "no_worker", "busy", "will_end", "pinned", "not_found"),
+}
+"""Of jobs.md §15: each has its case here."""
 
 
 @pytest.fixture
@@ -235,6 +243,15 @@ async def test_will_end_with_its_project_or_key(engine: Engine, clock: Clock) ->
     assert 2 == len(details)
 
 
+async def test_will_end_past_its_deadline(engine: Engine, clock: Clock) -> None:
+    job = await engine.enqueue(deadline=(clock.now + MINUTE).isoformat())
+    clock.forward(2 * MINUTE)
+    await engine.worker()
+    rows = await why(engine, job)
+    assert "will_end" == rows[0]["reason"]
+    assert "deadline" in rows[0]["detail"]
+
+
 async def test_pinned(engine: Engine, dsn: str) -> None:
     job = await engine.enqueue()
     assert "pinned" not in [row["reason"] for row in await why(engine, job)]
@@ -254,3 +271,13 @@ async def test_a_stuck_job_is_never_without_a_reason(engine: Engine) -> None:
     ]
     jobs += [await engine.enqueue(), await engine.publish("k"), await engine.publish("k")]
     assert [] == [job for job in jobs if not await why(engine, job)]
+
+
+def test_each_reason_has_its_case_and_there_is_no_other() -> None:
+    cases = Path(__file__).read_text().partition("async def test_not_found")[2]
+    assert [] == [reason for reason in REASONS if f'"{reason}"' not in cases and reason != "not_found"]
+    functions = (Path(__file__).parents[2] / "sql" / "functions").glob("why*.sql")
+    # Each function gives (weight, reason, …).
+    given = {name for file in functions for name in re.findall(r"[0-9.]+, '(\w+)',", file.read_text())}
+    assert given <= REASONS
+    assert {"ended", "dead", "running", "no_worker", "pinned"} <= given
