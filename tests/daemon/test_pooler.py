@@ -66,7 +66,7 @@ def test_everything_holds_through_a_pooler_in_transaction_mode(
     told: dict[str, list[str]] = {}
     with world_of(empty_dsn) as world, pooler.before(empty_dsn) as through:
         way = Way(dsn=through, listens=listens, environ={"OUTBOXD_PREPARE": prepare})
-        found = drilled(world, way, 4, told)
+        found = drilled(world, way, 3, told)
     assert [] == found.broken
     assert found.figures.acknowledged > 20
     assert [readiness] == told["listen"]

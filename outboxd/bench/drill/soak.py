@@ -1,8 +1,9 @@
 """A soak: no fault, much time. Nothing grows that should not, and the end is as quick as the beginning.
 
-    warm-up, a fifth │ first tenth ⋯⋯⋯ a snapshot held open, one minute in ten ⋯⋯⋯ last tenth │ judged as a drill
+    warm-up, a fifth │ first tenth ⋯⋯ a snapshot held open, a minute in ten ⋯⋯ last tenth │ judged as a drill
 
-Half an hour or more is held to the bounds of the page; what is shorter says less, and is held to three times them.
+Half an hour or more is held to the bounds as they stand; what is shorter says less, and may be three times
+them.
 """
 
 import statistics
@@ -104,9 +105,14 @@ def _watched(world: World, crew: Crew, steady: Steady, seconds: float, tell: Tel
 
 
 def _judged(
-    world: World, crew: Crew, steady: Steady, readers: Sequence[Subscriber], samples: list[Sample], plan: Plan,
+    world: World,
+    crew: Crew,
+    steady: Steady,
+    readers: Sequence[Subscriber],
+    samples: list[Sample],
+    plan: Plan,
     tell: Tell,
-) -> Soaked:  # fmt: skip
+) -> Soaked:
     quiet = judging.calm(world, lambda: behind(world, list(readers)))
     for reader in readers:
         reader.stopping.set()

@@ -1,7 +1,7 @@
 """The load of a soak: the same mixture all the time, in batches, from one thread.
 
-One event in ten has an ordering key, one in twenty is an order (two handlers that write, and a webhook), one in
-twenty fails at first. What was acknowledged is written down as in a drill, without a sync: nobody is killed.
+One event in ten has an ordering key, one in twenty is an order (two handlers that write, and a webhook), one
+in twenty fails at first. What was acknowledged is written down as in a drill, not synced: nobody is killed.
 """
 
 import itertools

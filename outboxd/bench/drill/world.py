@@ -76,7 +76,12 @@ class World(msgspec.Struct, kw_only=True):
     def connect(self) -> psycopg.Connection[Any]:
         """A new autocommit connection. Its token is looked at first: no fault reaches another."""
         conn = psycopg.connect(self.dsn, autocommit=True, connect_timeout=5)
-        if conn.execute("select token from drill.marker").fetchone() != (self.token,):
+        try:
+            found = conn.execute("select token from drill.marker").fetchone()
+        except BaseException:
+            conn.close()
+            raise
+        if found != (self.token,):
             conn.close()
             raise RuntimeError("this is not the drill's own database")
         return conn
