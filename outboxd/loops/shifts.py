@@ -169,7 +169,7 @@ class Shift:
                 return ends.of_error(raised)
         for said in done.said:
             self._told([Item(claimed, ended.outcome, ms, said)], done.settled)
-        if done.said and ended.written is not None:
+        if done.said and ended.written is not None and all(told.accepted for told in done.settled):
             ended.written()
         made = {job["queue"]: job["handler"] for event in done.published for job in event.jobs if job["due"]}
         if done.published:

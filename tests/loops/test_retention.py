@@ -10,7 +10,10 @@ from psycopg.types.json import Jsonb
 
 from outboxd import config
 from outboxd.config import Config
+from outboxd.db.pool import Database
+from outboxd.loops.chores import chores
 from outboxd.loops.partitions import Partitions
+from outboxd.loops.wakes import Wakes
 from outboxd.store import partitions
 from tests.clock import Clock
 from tests.proofs import proves
@@ -182,6 +185,32 @@ async def test_events_stay_while_a_job_needs_one_and_as_long_as_the_most_patient
     await chore.drop()
     assert name not in await attached(engine, "events")
     assert 0 == await engine.value("select count(*) from outbox.events")
+
+
+@proves("R8")
+async def test_a_run_of_retention_takes_what_is_older_than_its_setting_and_no_more(
+    dsn: str, db: Database, engine: Engine, clock: Clock
+) -> None:
+    given = settings(dsn, dead=3, interaction=3)
+    (retention,) = [each for each in chores(db, Wakes(), given, dsn) if each.name == "retention"]
+    old = await engine.in_state("failed", await engine.worker())
+    asked = "select id from (select interaction_id as id from outbox.ask(%s, 'chat', '*', %s, %s)) a"
+    await engine.value(asked, engine.project, Jsonb({"text": "deploy?"}), "old")
+    await engine.rows("select outbox.withdraw('old', %s, 'chat')", engine.project)
+    clock.forward(2 * DAY)
+    young = await engine.in_state("failed", await engine.worker())
+    await engine.value(asked, engine.project, Jsonb({"text": "deploy?"}), "pending")
+
+    await retention.once()
+    assert {old, young} == {
+        row["job_id"] for row in await engine.rows("select job_id from outbox.dead_letters")
+    }
+    assert 2 == await engine.value("select count(*) from outbox.interactions")
+    clock.forward(DAY + timedelta(seconds=1))
+    assert 1 == await retention.once()
+    assert {young} == {row["job_id"] for row in await engine.rows("select job_id from outbox.dead_letters")}
+    assert ["purged"] == (await engine.ledger(old))[-1:]
+    assert ["pending"] == [row["id"] for row in await engine.rows("select id from outbox.interactions")]
 
 
 @proves("R8")
