@@ -110,6 +110,8 @@ async def _fired(conn: Link, due: Due) -> dict[str, str]:
     telemetry.INGEST_EVENTS_TOTAL.labels("schedule", "accepted").inc(len(events))
     if len(events) < sum(each.at is not None for each in plan):
         log.warning("schedule suspended", schedule=due.id)
+    elif missed := sum(each.missed for each in plan):
+        log.warning("ticks missed", schedule=due.id, ticks=missed, policy=due.missed)
     return {each.queue: each.handler for each in await schedules.owed(conn, events)} if events else {}
 
 

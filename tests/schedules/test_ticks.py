@@ -124,11 +124,23 @@ places = st.sampled_from([(zone, day) for zone, days in ZONES.items() for day in
 
 
 @proves("S6")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(cron=crons, place=places, offset=st.integers(0, 5 * 24 * 60))
 def test_ticks_are_those_of_a_clock_that_is_looked_at_every_minute(
     cron: str, place: tuple[str, str], offset: int
 ) -> None:
+    compare(cron, place, offset)
+
+
+@pytest.mark.nightly
+@proves("S6")
+@settings(max_examples=1000, deadline=None)
+@given(cron=crons, place=places, offset=st.integers(0, 5 * 24 * 60))
+def test_the_same_at_length(cron: str, place: tuple[str, str], offset: int) -> None:
+    compare(cron, place, offset)
+
+
+def compare(cron: str, place: tuple[str, str], offset: int) -> None:
     zone, day = place
     begin = utc(day)
     end = begin + timedelta(days=5)
