@@ -25,12 +25,14 @@ FILES: dict[str, tuple[Judge, str, str]] = {
     "runtime.lock": (v.lock, "sha256:", "md5:"),
     "build.lock": (v.lock, "==", ">="),
     "tools.lock": (v.lock, "--hash", "--index-url"),
+    "examples/pull/worker.sh": (v.shell, "#!/", "rm -r $nothing/*\n#!/"),
+    "examples/pull/worker.mjs": (v.node, "const ", "const const "),
     "outboxd.env": (v.env, "#OUTBOXD_PORT=", "OUTBOXD_PORT "),
 }
 """File → who judges it, and what is broken in its twin."""
 
-ELSEWHERE = {".py", ".md", ".json"}
-"""Judged by the linters and by tests of their own."""
+ELSEWHERE = {".py", ".md", ".json", ".sql"}
+"""Judged by the linters, and by tests that run them."""
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from outboxd import telemetry
 from outboxd.api.routes import ROUTES
 from outboxd.config.settings import SETTINGS, Config
 
@@ -114,7 +115,9 @@ def test_workers_are_scaled_by_the_age_of_the_backlog(manifests: Any) -> None:
     [scaler] = [each["spec"] for each in manifests if each["kind"] == "HorizontalPodAutoscaler"]
     assert scaler["scaleTargetRef"]["name"] in deployments(manifests)
     [metric] = scaler["metrics"]
-    assert "outboxd_queue_oldest_seconds" == metric["external"]["metric"]["name"]
+    name = metric["external"]["metric"]["name"]
+    assert "outboxd_queue_oldest_seconds" == name
+    assert f"# TYPE {name} gauge" in telemetry.render().decode()
     assert 300 == scaler["behavior"]["scaleDown"]["stabilizationWindowSeconds"]
 
 

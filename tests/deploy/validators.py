@@ -55,6 +55,10 @@ def shell(file: Path) -> str:
     return _said(_tool("shellcheck"), str(file))
 
 
+def node(file: Path) -> str:
+    return _said(_tool("node"), "--check", str(file))
+
+
 def alerts(file: Path) -> str:
     return _said(_tool("promtool"), "check", "rules", str(file))
 
