@@ -17,8 +17,9 @@ import msgspec
 from outboxd.db.link import Link
 from outboxd.db.pool import Database
 from outboxd.model import Caller
-from outboxd.store import overview, views
-from outboxd.store.overview import Depth, Line, Minute, Stream, Worker
+from outboxd.store import depths, overview, views
+from outboxd.store.depths import Depth
+from outboxd.store.overview import Line, Minute, Stream, Worker
 
 T = TypeVar("T")
 
@@ -119,7 +120,7 @@ class Figures:
             kept.hour_until = time.monotonic() + max(_HOUR_FRESH, took * _SHARE)
         return Picture(
             at=datetime.now(UTC),
-            queues=await overview.queues(conn, caller),
+            queues=await depths.queues(conn, caller),
             streams=await overview.streams(conn, caller),
             workers=await overview.workers(conn, caller),
             questions=await overview.questions(conn, caller, CONNECTION),

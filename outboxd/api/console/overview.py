@@ -10,7 +10,7 @@ from outboxd.api.console import render
 from outboxd.api.console.figures import Counts, Picture
 from outboxd.api.console.visit import Visit
 from outboxd.api.exchange import Reply
-from outboxd.store.overview import Depth
+from outboxd.store.depths import Depth
 
 _REGIONS = ("tiles", "hour", "queues", "workers", "feed", "holds", "chores", "trail")
 _TABLE_REGIONS = ("table",)

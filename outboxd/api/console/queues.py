@@ -11,9 +11,9 @@ from outboxd.api.console.names import names
 from outboxd.api.console.visit import Visit, done, go
 from outboxd.api.exchange import Reply
 from outboxd.errors import Invalid, NotFound
-from outboxd.store import overview as store
+from outboxd.store import depths as store
 from outboxd.store import steering
-from outboxd.store.overview import Depth
+from outboxd.store.depths import Depth
 
 _DONE = {
     "paused": "Paused. What runs goes on; nothing new is claimed.",
