@@ -1352,7 +1352,7 @@ CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id
 -- function outbox.lock_memory(p_project uuid) returns void volatile
 -- function outbox.lock_place(p_job outbox.jobs, p_state text, p_place text, p_lease uuid, p_open boolean) returns void volatile
 -- function outbox.lock_schedule(p_caller outbox.caller, p_schedule uuid, p_revision integer DEFAULT NULL::integer) returns outbox.schedules volatile
--- function outbox.longest_kept() returns interval stable
+-- function outbox.longest_kept() returns interval stable security definer
 -- function outbox.look(p_worker uuid, p_queue text DEFAULT NULL::text, p_after outbox.spot DEFAULT NULL::outbox.spot, p_limit integer DEFAULT 200) returns SETOF outbox.spot volatile security definer
 -- function outbox.look_projects(p_queue outbox.queues, p_projects uuid[], p_after bigint, p_limit integer, p_now timestamp with time zone) returns SETOF outbox.spot volatile
 -- function outbox.look_queue(p_queue outbox.queues, p_after bigint, p_limit integer, p_now timestamp with time zone, p_projects uuid[] DEFAULT NULL::uuid[]) returns SETOF outbox.spot volatile

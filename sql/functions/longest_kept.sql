@@ -4,7 +4,7 @@
 -- what a project keeps less long is blanked before.
 
 create or replace function outbox.longest_kept() returns interval
-language plpgsql stable
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_default int := outbox.setting('event_days', '90')::int;

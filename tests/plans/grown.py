@@ -52,6 +52,7 @@ def fill(conn: psycopg.Connection[Any], jobs: int) -> None:
         "hour": jobs // 7,
     }
     text = Path(__file__).with_suffix(".sql").read_text()
-    conn.execute(re.sub(r":(\w+):", lambda name: str(given[name[1]]), text).encode())
+    names = "|".join(given)
+    conn.execute(re.sub(rf":({names}):", lambda name: str(given[name[1]]), text).encode())
     conn.execute(scripts.here().joinpath("functions", "clock.sql").read_bytes())
     conn.execute("vacuum analyze")

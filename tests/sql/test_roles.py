@@ -125,6 +125,38 @@ async def test_each_view_can_be_read_by_a_reader(logins: Engine, name: str) -> N
     await logins.rows(f"select * from outbox.{name}")
 
 
+@pytest.mark.parametrize("role", ["outbox_reader", "outbox_operator"])
+async def test_whoever_sets_the_role_reads_every_view_and_no_table(engine: Engine, role: str) -> None:
+    await engine.route()
+    job = await engine.publish("k")
+    event = await engine.value("select event_id from outbox.jobs where id = %s", job)
+    await engine.conn.execute(f"set role {role}".encode())
+    for view in VIEWS:
+        await engine.rows(f"select * from outbox.{view} limit 10")
+    assert await engine.rows("select * from outbox.why(%s)", job)
+    assert await engine.call("timeline", event)
+    assert await engine.value("select outbox.position(%s)", engine.project)
+    for table in ("events", "jobs", "keys", "audit_log"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await engine.rows(f"select * from outbox.{table}")
+    await engine.conn.execute("reset role")
+
+
+async def test_of_tables_only_one_is_written_to_and_by_producers_only(engine: Engine) -> None:
+    rows = await engine.rows(
+        "select r.role, c.relname from unnest(%s::text[]) r(role), pg_class c"
+        " where c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'p')"
+        " and has_any_column_privilege(r.role, c.oid, 'select, insert, update, references')",
+        list(MAY),
+    )
+    assert [("outbox_producer", "outboxevent")] == [tuple(row.values()) for row in rows]
+    theirs = await engine.rows(
+        "select attname from pg_attribute where attrelid = 'outbox.outboxevent'::regclass and attnum > 0"
+        " and has_column_privilege('outbox_producer', attrelid, attnum, 'insert')"
+    )
+    assert "producer" not in {row["attname"] for row in theirs}
+
+
 async def test_every_granted_verb_runs_as_its_owner(engine: Engine) -> None:
     plain = {"clock", "uuid7_time"}
     rows = await engine.rows(
