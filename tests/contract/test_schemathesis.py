@@ -146,6 +146,7 @@ async def explored(db: Database, conn: Conn, who: str, examples: int, *, seeded:
     await seed.route(conn, "*", "q", handler="h")
     async with serving(db, **SEALING) as served:
         side = await world.tenant(conn, served, "mine")
+        served.app.state.api.claims.closing.set()  # claims need not wait either
         async with served.client(getattr(side, who)) as http:
             explorer = Explorer(asyncio.get_running_loop(), http, side)
             wrong = await asyncio.to_thread(explorer.every, examples, seeded)
