@@ -74,7 +74,8 @@ class Scheduler:
                 due = await schedules.due(conn, self._left_out)
                 if due is None:
                     return False
-                queues = await _fired(conn, due)
+                events = await _fired(conn, due)
+                queues = await schedules.owed(conn, events) if events else []
         except MissingPartition:
             async with self._db.transaction(_PATIENCE) as conn:
                 await partitions.make_partitions(conn)
@@ -85,7 +86,8 @@ class Scheduler:
             code = failed.code if isinstance(failed, Error) else type(failed).__name__
             log.warning("schedule not fired", schedule=due.id, code=code)
             raise Stuck(due.id, failed) from failed
-        self._wakes.committed(queues, projects=[due.project_id])
+        telemetry.INGEST_EVENTS_TOTAL.labels("schedule", "accepted").inc(len(events))
+        self._wakes.committed({each.queue: each.handler for each in queues}, [due.project_id])
         return True
 
 
@@ -96,23 +98,22 @@ class Stuck(Exception):  # noqa: N818 - it is passed on as what it was
         super().__init__(str(schedule))
 
 
-async def _fired(conn: Link, due: Due) -> dict[str, str]:
-    """Queue → handler of those that have jobs by it."""
+async def _fired(conn: Link, due: Due) -> list[UUID]:
+    """The events of its ticks."""
     try:
         rule = ticks.parsed(due.cron, due.timezone, due.created_at)
     except BadRule as bad:
         # Another release took it, or a zone is gone from the database of zones.
         log.warning("schedule suspended", schedule=due.id, code=f"bad_{bad.field}")
         await schedules.suspend(conn, due.id, f"bad_{bad.field}")
-        return {}
+        return []
     plan = planned(due, rule)
     events = await schedules.tick(conn, due.id, plan)
-    telemetry.INGEST_EVENTS_TOTAL.labels("schedule", "accepted").inc(len(events))
     if len(events) < sum(each.at is not None for each in plan):
         log.warning("schedule suspended", schedule=due.id)
     elif missed := sum(each.missed for each in plan):
         log.warning("ticks missed", schedule=due.id, ticks=missed, policy=due.missed)
-    return {each.queue: each.handler for each in await schedules.owed(conn, events)} if events else {}
+    return events
 
 
 def planned(due: Due, rule: Rule) -> list[Tick]:
