@@ -11,6 +11,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from functools import cache
 from io import StringIO
 from pathlib import Path
 
@@ -282,8 +283,11 @@ def test_without_a_terminal_only_yes_goes_on() -> None:
         confirm(Namespace(yes=False), "Remove 3 jobs?", answer=StringIO("y\n"))
 
 
+_grammar = cache(frame.nouns)
+
+
 @given(st.lists(st.text(max_size=12), max_size=5))
 def test_no_words_end_in_a_traceback(words: list[str]) -> None:
-    grammar = frame.nouns()
+    grammar = _grammar()
     with contextlib.suppress(ConfigError, SystemExit):
         grammar.parse(words)
