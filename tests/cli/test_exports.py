@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import os
+import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -244,3 +248,25 @@ def test_a_file_is_not_overwritten(cli: Run, yard: Yard, tmp_path: Path) -> None
     file.write_text("precious")
     assert 1 == cli("export", "--project", "shop", "--out", str(file)).exit
     assert "precious" == file.read_text()
+
+
+@pytest.mark.nightly
+def test_memory_stays_where_it_is_when_a_project_is_large(yard: Yard, dsn: str, tmp_path: Path) -> None:
+    """100 MB of payloads, and back again over what was deleted."""
+    yard.rows(
+        "insert into outbox.events"
+        " (id, team_id, project_id, occurred_at, received_at, type, adapter, payload)"
+        " select outbox.uuid7(now() - g * interval '1 s'), %s, %s, now(), now(), 'x', 'sql',"
+        " jsonb_build_object('t', (select string_agg(md5(g || '.' || h), '') from generate_series(1, 600) h))"
+        " from generate_series(1, 5000) g returning 1",
+        *(yard.team, yard.project),
+    )
+    file = str(tmp_path / "large.jsonl")
+    environ = {"PATH": os.environ["PATH"], "OUTBOXD_DATABASE_URL": dsn, "OUTBOXD_DATA": "/nonexistent"}
+    outboxd = [sys.executable, "-m", "outboxd"]
+    subprocess.run([*outboxd, "export", "--project", "shop", "--out", file], env=environ, check=True)
+    assert Path(file).stat().st_size > 90 * 2**20
+    yard.conn.execute("truncate outbox.events")
+    subprocess.run([*outboxd, "import", file], env=environ, check=True)
+    assert 5000 == yard.value("select count(*) from outbox.events")
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 150 * 1024  # KiB
