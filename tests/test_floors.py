@@ -37,7 +37,7 @@ HEIGHT = {name: height for height, line in enumerate(FLOORS) for name in line}
 HOMES = {"httpx": {"egress", "client.asking"}, "prometheus_client": {"telemetry"}}
 
 # Gives the server's programs what they inherit; no setting of ours is read there.
-INHERITING = {"db.binaries", "bench.daemons"}
+INHERITING = {"db.binaries"}
 
 LONGEST_MODULE = 320
 LONGEST_FUNCTION = 40

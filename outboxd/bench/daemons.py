@@ -14,6 +14,7 @@ import psycopg
 
 from outboxd.bench import tenants
 from outboxd.bench.ground import NotMeasuredError
+from outboxd.config import program
 
 _WITHIN = 20.0
 _TICK = 0.05
@@ -71,7 +72,7 @@ def free_port() -> int:
 async def _running(dsn: str, *said: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
     given = {"OUTBOXD_DATABASE_URL": dsn, "OUTBOXD_LOG_LEVEL": "error", "OUTBOXD_GENERATION": "off"}
     given |= {"OUTBOXD_WORKER_QUEUES": tenants.QUEUE, **(environ or {})}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OUTBOXD_")}
+    kept = {name: text for name, text in program.environment().items() if not name.startswith("OUTBOXD_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "outboxd", *said, env=kept | given, stdout=DEVNULL, stdin=DEVNULL
     )

@@ -11,6 +11,7 @@ import psycopg
 
 from outboxd.bench import place
 from outboxd.bench.drain import Did, Order
+from outboxd.config import program
 
 PAYLOAD = '{"text":"' + "x" * 90 + '"}'
 """About 100 bytes, whatever the door."""
@@ -119,7 +120,7 @@ async def child(module: str, order: msgspec.Struct) -> AsyncIterator[Process]:
 
 async def _spawn(module: str, order: msgspec.Struct) -> Process:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, stdin=PIPE, stdout=PIPE, limit=2**22
+        sys.executable, "-m", module, env=program.environment(), stdin=PIPE, stdout=PIPE, limit=2**22
     )
     _write(process, msgspec.json.encode(order) + b"\n")
     return process

@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 
+def environment() -> dict[str, str]:
+    """Ours, and what finds the code."""
+    return {**os.environ, **inherited()}
+
+
 def inherited() -> dict[str, str]:
     """What such a process must have of our environment to find its code, when it gets nothing else."""
     if getattr(sys, "frozen", False):

@@ -6,7 +6,8 @@
     WATCHDOG              while this event loop turns and the worker's beat lives
     STOPPING              when the drain begins
 
-A datagram that does not fit into the socket's queue is dropped: the next one says the same.
+A datagram that does not fit into the socket's queue is dropped, since the next one says the same; READY is
+said until it fits.
 """
 
 import asyncio
@@ -41,7 +42,8 @@ class Supervised:
             waits = ", ".join(name for name, state in checks.items() if state == "failed")
             self.tell(f"STATUS=waiting: {waits}", f"EXTEND_TIMEOUT_USEC={_micros(_PATIENCE)}")
             await asyncio.sleep(_LOOK)
-        self.tell("READY=1")
+        while not self.tell("READY=1"):  # noqa: ASYNC110 - the socket has no event to wait for
+            await asyncio.sleep(_LOOK)
         watchdog = self._to.watchdog
         every = _STATUS_EVERY if watchdog is None else min(_STATUS_EVERY, watchdog.total_seconds() / 3)
         while True:
@@ -55,13 +57,16 @@ class Supervised:
         self._draining = True
         self.tell("STOPPING=1", "STATUS=draining")
 
-    def tell(self, *lines: str) -> None:
+    def tell(self, *lines: str) -> bool:
+        """Whether it was taken; False where nobody listens."""
         if self._to is None:
-            return
+            return False
         name = self._to.socket
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to, suppress(OSError):
             to.setblocking(False)
             to.sendto("\n".join(lines).encode(), "\0" + name[1:] if name.startswith("@") else name)
+            return True
+        return False
 
     def _load(self) -> str:
         said = {

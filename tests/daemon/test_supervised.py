@@ -123,6 +123,20 @@ async def test_the_watchdog_hears_nothing_once_the_beat_is_broken(
     assert beats == ("WATCHDOG=1" in systemd.heard)
 
 
+async def test_ready_is_said_again_until_there_is_room_for_it(db: Database, systemd: Systemd) -> None:
+    ready = Readiness(db, {}, provider="offline")
+    ready.booted = True
+    told = Supervised(Supervisor(socket=systemd.name), ("work",), lambda: True)
+    while told.tell("STATUS=full"):
+        pass
+    running = asyncio.create_task(told.run(ready))
+    await asyncio.sleep(0.3)  # at least one try
+    while "READY=1" not in systemd.heard:
+        systemd.heard += systemd.drain()
+        await asyncio.sleep(0.02)
+    running.cancel()
+
+
 def test_an_abstract_socket_is_found() -> None:
     systemd = Systemd(f"@outboxd-test-{os.getpid()}")
     Supervised(Supervisor(socket=systemd.name), ("api",), lambda: True).tell("READY=1")

@@ -14,6 +14,7 @@ import msgspec
 
 from outboxd.bench.drill.wires import Wire, Wires
 from outboxd.bench.drill.world import BEAT, World
+from outboxd.config import program
 
 _READY = 40.0
 _REVIVED_WITHIN = 0.3
@@ -56,6 +57,7 @@ class Member:
         self._file = world.ledger.parent / f"{name}.log"
         self._log = self._file.open("ab")
         self._environ = {
+            **program.inherited(),
             "OUTBOXD_DATABASE_URL": wire.dsn if wire else world.dsn,
             "OUTBOXD_SECRET_KEYS": world.secret_key,
             "OUTBOXD_EGRESS_ALLOW": "127.0.0.0/8",
