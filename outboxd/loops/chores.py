@@ -75,12 +75,7 @@ def chores(
         Chore(name="tick", interval=_SECOND, once=Scheduler(db, wakes).once, full=MOST, asked=True),
         Chore(name="expire", interval=_MINUTE, once=upkeep.expire, full=_KEYS, asked=True),
         Chore(
-            name="sessions_idle",
-            interval=_MINUTE,
-            once=upkeep.sessions_idle,
-            full=_IDLE_ENDED,
-            asked=True,
-            spaced=True,
+            name="sessions_idle", interval=_MINUTE, once=upkeep.sessions_idle, full=_IDLE_ENDED, spaced=True
         ),
         Chore(
             name="interactions",
@@ -89,14 +84,7 @@ def chores(
             full=interactions.SWEPT,
             asked=True,
         ),
-        Chore(
-            name="endpoints",
-            interval=_MINUTE,
-            once=upkeep.endpoints,
-            full=_UNDELIVERED,
-            asked=True,
-            spaced=True,
-        ),
+        Chore(name="endpoints", interval=_MINUTE, once=upkeep.endpoints, full=_UNDELIVERED, spaced=True),
         Chore(name="retention", interval=_TEN_MINUTES, once=upkeep.retention, full=_EXPIRED),
         Chore(name="purge", interval=_TEN_SECONDS, once=upkeep.purge, full=1, asked=True),
         Chore(name="partitions_make", interval=_TEN_MINUTES, once=partitions.make),
@@ -104,7 +92,7 @@ def chores(
         Chore(
             name="usage", interval=_TEN_SECONDS, once=partial(metering.sum_up, config.usage_days), full=ROWS
         ),
-        Chore(name="vacuum", interval=_MINUTE, once=upkeep.vacuum, limit=_VACUUM, asked=True, spaced=True),
+        Chore(name="vacuum", interval=_MINUTE, once=upkeep.vacuum, limit=_VACUUM, spaced=True),
     )
 
 

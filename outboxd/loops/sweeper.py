@@ -38,7 +38,7 @@ class Chore(msgspec.Struct, frozen=True, kw_only=True):
     asked: bool = False
     """Runs when a poll has seen work for it, not by time."""
     spaced: bool = False
-    """And not sooner than its interval after the last run: a look cannot tell whether the work is done."""
+    """As asked, and not sooner than its interval after the last run: a look cannot tell what is left."""
     limit: timedelta = timedelta(seconds=35)
     """Of one run; the statements in it have 30 s."""
 
@@ -115,7 +115,7 @@ class Sweeper:
         if chore.spaced:
             await asyncio.sleep(pause)
         while True:
-            await _until(asked, None if chore.asked else pause)
+            await _until(asked, None if chore.asked or chore.spaced else pause)
             asked.clear()
             pause = chore.interval.total_seconds()
             for _ in range(_FULL_RUNS):

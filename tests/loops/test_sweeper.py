@@ -169,7 +169,7 @@ async def test_the_list_of_chores_is_closed_and_the_view_knows_it(db: Database, 
 
 async def test_what_only_seems_to_be_work_is_looked_at_once_in_its_interval(db: Database) -> None:
     bench = Bench()
-    chore = msgspec.structs.replace(bench.chore("vacuum", goes, asked=True, spaced=True), interval=SOON * 10)
+    chore = msgspec.structs.replace(bench.chore("vacuum", goes, spaced=True), interval=SOON * 10)
     sweeper = Sweeper(db, [chore, bench.chore("reap", goes)])
     async with running(sweeper.run()):
         for _ in range(50):
