@@ -9,7 +9,10 @@
 NOTIFY is a hint, and hints get lost: whoever sleeps on one also polls. `proven` says whether hints
 arrive at all, because a pooler or a dead network swallows them without an error: every period we
 notify ourselves, on a channel of our own, and hints count as proven for two periods from the last
-answer. A statement whose answer does not come within the network timeout cuts the connection.
+answer. Through a transaction pooler that may happen to arrive on the very session that listens, while those
+of others do not, and a lock stays with a session that is not ours: so a connection whose backend is not
+the one that was introduced at its start is never proven, and holds no lock. A statement whose answer does
+not come within the network timeout cuts the connection.
 
 The session holds the worker's advisory lock: when the process dies, the server drops it, and others
 know. A restart or failover of the server drops every lock, so the lock is worth something only with
@@ -55,6 +58,9 @@ where locktype = 'advisory' and classid = {} and objid = {} and pid = %s
 """
 
 
+_DEAF = "hints do not arrive, polling: LISTEN needs a direct connection"
+
+
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
     lock_no: int
     incarnation: str
@@ -86,6 +92,7 @@ class Listener:
         self._wanted: tuple[int, OnLock] | None = None
         self._lock: Lock | None = None
         self._pid: int | None = None
+        self._direct = True
         self._failures = 0
         self._first = asyncio.Event()
 
@@ -152,13 +159,16 @@ class Listener:
         try:
             for channel in (WAKE, PENDING, self._proof):
                 await conn.execute(f"listen {channel}".encode())
+            self._direct = await _is_direct(conn)
+            if not self._direct:
+                log.warning(_DEAF)
             yield conn
         finally:
             self._lose()
             await conn.close()
 
     async def _tend(self, conn: Link) -> None:
-        if self._wanted is not None:
+        if self._wanted is not None and self._direct:
             if self._lock is not None and self._lock.lock_no != self._wanted[0]:
                 await self._let_go(conn, self._lock)
             if self._lock is None:
@@ -166,7 +176,7 @@ class Listener:
         now = time.monotonic()
         if now - self._asked_at >= self._period:
             if now - self._asked_at < float("inf") and not self.proven:
-                log.warning("hints do not arrive, polling: LISTEN needs a direct connection")
+                log.warning(_DEAF)
             self._asked_at = now
             await conn.execute(f"notify {self._proof}".encode())
         telemetry.LISTEN_UP.set(self.proven)
@@ -190,6 +200,8 @@ class Listener:
 
     def _hear(self, heard: Notify) -> None:
         if heard.channel == self._proof:
+            if not self._direct:
+                return
             if not self.proven:
                 log.info("listen proven")
             self._proved_at = time.monotonic()
@@ -211,3 +223,9 @@ class Listener:
         if self._lock is not None and self._wanted is not None:
             self._lock = None
             self._wanted[1](None)
+
+
+async def _is_direct(conn: Link) -> bool:
+    """Whether the server's process is the one that the connection's start named: a pooler names its own."""
+    cur = await conn.execute(b"select pg_backend_pid()")
+    return await rows.value(cur, int) == conn.info.backend_pid
