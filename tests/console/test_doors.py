@@ -7,14 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import httpx2
 import pytest
 
+from outboxd.api.console import render
 from outboxd.api.console.door import POLICY
-from outboxd.api.console.pages import PAGES
+from outboxd.api.console.figures import Figures
+from outboxd.api.console.live import Live
+from outboxd.api.console.pages import LIVE, PAGES
 from outboxd.db.pool import Database
+from outboxd.model import Caller
 from outboxd.store import consoles
 from tests.api.served import serving
 from tests.console.conftest import Visitors
@@ -296,13 +301,7 @@ def test_files_are_named_by_their_content_and_kept_for_ever(stranger: Visitor) -
     assert "text/css; charset=utf-8" == found.headers["content-type"]
     assert "immutable" in found.headers["cache-control"]
     assert 404 == gone.status_code
-    assert 200 > len(stranger.get(_script(stranger)).text.splitlines())
-
-
-def _script(visitor: Visitor) -> str:
-    from outboxd.api.console import render
-
-    return render.asset("console.js")
+    assert 200 >= len(stranger.get(render.asset("console.js")).text.splitlines())
 
 
 def test_limits_are_said(operator: Visitor) -> None:
@@ -336,6 +335,42 @@ def test_at_most_fifty_look_live(visitors: Visitors, world: World) -> None:
     assert {200} == {each.status_code for each in seen}
     assert 503 == refused.status_code
     assert "30" == refused.headers["retry-after"]
+
+
+def test_all_who_see_the_same_are_told_in_one_round_and_leave_with_the_process(
+    monkeypatch: pytest.MonkeyPatch, visitors: Visitors, world: World
+) -> None:
+    visitors(world.operator)
+    hashed = world.value("select hash from outbox.console_sessions order by opened_at desc limit 1")
+
+    async def looked(viewers: int) -> tuple[int, list[bytes]]:
+        async with Database.open(world.dsn) as db:
+            live = Live(db, Figures(db), LIVE)
+            caller = Caller(everywhere=True, actor="test", key_id=UUID(world.operator_id))
+            streams = [live.stream(caller, hashed, "overview") for _ in range(viewers)]
+            assert all([await anext(each.chunks) == b": ok\n\n" for each in streams])
+            told = [await anext(each.chunks) for each in streams]
+            asked = db.stats()["requests_num"]
+            assert all(each.startswith(b"event: snapshot\ndata: {") for each in told)
+            for each in streams:
+                assert each.farewell is not None
+                each.farewell()
+            return asked, [chunk for each in streams async for chunk in each.chunks]
+
+    one, bye = apart(looked(1))
+    many, byes = apart(looked(7))
+    monkeypatch.setattr("outboxd.api.console.live.LONGEST", 0.0)
+    assert one == many
+    assert [b"event: bye\ndata: draining\n\n"] == bye
+    assert bye * 7 == byes
+    assert [b"event: bye\ndata: time\n\n"] == apart(timed_out(world, hashed))
+
+
+async def timed_out(world: World, hashed: bytes) -> list[bytes]:
+    async with Database.open(world.dsn) as db:
+        live = Live(db, Figures(db), LIVE)
+        stream = live.stream(Caller(everywhere=True, actor="test"), hashed, "queues")
+        return [chunk async for chunk in stream.chunks if chunk.startswith(b"event: bye")]
 
 
 def test_switched_off_it_is_not_there(world: World) -> None:
