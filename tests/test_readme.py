@@ -1,4 +1,4 @@
-"""What README.md tells people to type can be typed."""
+"""What README.md and the operator's guide tell people to type can be typed."""
 
 import re
 import shlex
@@ -16,10 +16,11 @@ from outboxd.cli import frame
 from outboxd.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+PAGES = ("README.md", "deploy/README.md")
+README = "\n".join((ROOT / page).read_text() for page in PAGES)
 
 # They speak of tables that are the reader's.
-THEIRS = ("insert into orders", "create function shop.book")
+THEIRS = ("insert into orders", "create function shop.book", "create role", "create database")
 
 
 def blocks(language: str) -> list[str]:
@@ -78,7 +79,7 @@ def statements() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_is_understood(command: str) -> None:
-    words = shlex.split(command.replace("<id>", "0197f1c2-7a00-7000-8000-000000000001"))
+    words = shlex.split(re.sub(r"<\w+>|\bID\b", "0197f1c2-7a00-7000-8000-000000000001", command))
     args = frame.nouns().parse(words[1:])
     assert callable(args.run)
 
@@ -145,6 +146,20 @@ def test_the_files_that_are_named_exist() -> None:
     named = re.findall(r"`((?:sql|outboxd|tests|deploy)/[\w./]*)`", README)
     assert len(named) >= 4
     assert [each for each in named if not (ROOT / each).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", (ROOT / page).read_text())
+    assert linked
+    assert [each for each in linked if not ((ROOT / page).parent / each).exists()] == []
+
+
+def test_the_guide_knows_each_alert() -> None:
+    guide = (ROOT / "deploy/README.md").read_text()
+    alerts = re.findall(r"- alert: Outboxd(\w+)", (ROOT / "deploy/alerts.yaml").read_text())
+    assert len(alerts) >= 12
+    assert [each for each in alerts if not re.search(rf"\b(Outboxd)?{each}\b", guide)] == []
 
 
 def with_project(statement: str) -> str:
