@@ -59,52 +59,48 @@ def tell(states: Mapping[str, Callable[[], State]]) -> None:
 
 def states(made: Parts, worker: Callable[[], Worker | None]) -> dict[str, Callable[[], State]]:
     """Of the loops of a process; the worker comes when it has booted, and may be none."""
-
-    def api() -> State:
-        queues = {
-            "requests": telemetry.reading(telemetry.HTTP_IN_FLIGHT),
-            "streams": telemetry.reading(telemetry.STREAMS_OPEN),
-        }
-        return State(state="serving", queues=queues)
-
-    def ingest() -> State:
-        queues = {
-            "events": telemetry.reading(telemetry.INGEST_QUEUE_EVENTS),
-            "bytes": telemetry.reading(telemetry.INGEST_QUEUE_BYTES),
-        }
-        return State(
-            state="full" if made.ingest.full else "takes", queues=queues, oldest=made.ingest.oldest_wait
-        )
-
-    def working() -> State:
-        own = worker()
-        return State(state="none") if own is None else _working(own)
-
-    def listener() -> State:
-        proven = "hints are proven" if made.listener.proven else "hints are not proven"
-        return State(state=proven if made.listener.lock is None else f"{proven}, holds its lock")
-
-    def sweeper() -> State:
-        running = made.sweeper.running
-        state = "runs chores" if running else "waits"
-        return State(state=state, queues=running, oldest=max(running.values(), default=None))
-
-    def sequencer() -> State:
-        return State(state="numbers and places", queues={"wakes": made.wakes.sequencer.waiting})
-
-    def poll() -> State:
-        return State(state="looks", queues={"wakes": made.wakes.poll.waiting})
-
-    def notifier() -> State:
-        return State(state="tells", queues={"hints": made.notifier.waiting})
-
+    wakes = made.wakes
     return {
-        "api": api, "ingest": ingest, "worker": working, "listener": listener, "notifier": notifier,
-        "sequencer": sequencer, "poll": poll, "sweeper": sweeper,
-    }  # fmt: skip
+        "api": _serving,
+        "ingest": lambda: _taking(made),
+        "worker": lambda: _working(worker()),
+        "listener": lambda: _listening(made),
+        "notifier": lambda: State(state="tells", queues={"hints": made.notifier.waiting}),
+        "sequencer": lambda: State(state="numbers and places", queues={"wakes": wakes.sequencer.waiting}),
+        "poll": lambda: State(state="looks", queues={"wakes": wakes.poll.waiting}),
+        "sweeper": lambda: _sweeping(made.sweeper.running),
+    }
 
 
-def _working(worker: Worker) -> State:
+def _serving() -> State:
+    queues = {
+        "requests": telemetry.reading(telemetry.HTTP_IN_FLIGHT),
+        "streams": telemetry.reading(telemetry.STREAMS_OPEN),
+    }
+    return State(state="serves", queues=queues)
+
+
+def _taking(made: Parts) -> State:
+    queues = {
+        "events": telemetry.reading(telemetry.INGEST_QUEUE_EVENTS),
+        "bytes": telemetry.reading(telemetry.INGEST_QUEUE_BYTES),
+    }
+    return State(state="full" if made.ingest.full else "takes", queues=queues, oldest=made.ingest.oldest_wait)
+
+
+def _listening(made: Parts) -> State:
+    proven = "hints are proven" if made.listener.proven else "hints are not proven"
+    return State(state=proven if made.listener.lock is None else f"{proven}, holds its lock")
+
+
+def _sweeping(running: Mapping[str, float]) -> State:
+    state = "runs chores" if running else "waits"
+    return State(state=state, queues=running, oldest=max(running.values(), default=None))
+
+
+def _working(worker: Worker | None) -> State:
+    if worker is None:
+        return State(state="none")
     live = worker.live
     age = worker.beat_age
     beat = "between two shifts" if age is None else f"enlisted, last beat {age:.1f} s ago"
