@@ -12,7 +12,7 @@ Conn = AsyncConnection[dict[str, Any]]
 
 _LIST = b"""
 select w.id, w.name, w.kind, w.version, w.team_id, w.project_id, w.handlers, w.queues, v.state, w.slots,
-  w.running, outbox.ms(w.started_at) as started_at_epoch, outbox.ms(w.beat_at) as beat_at_epoch, w.host, w.pid
+  v.running, outbox.ms(w.started_at) as started_at_epoch, outbox.ms(w.beat_at) as beat_at_epoch, w.host, w.pid
 from outbox.workers w
 join outbox.live_workers v on v.worker_id = w.id
 where (%(team)s::uuid is null
