@@ -60,7 +60,8 @@ grant execute on function outbox.cancel, outbox.retry, outbox.snooze, outbox.red
 
 -- Readers; a function that a view calls runs as whoever asks the view.
 grant execute on function outbox.why, outbox.timeline, outbox.clock, outbox.uuid7_time, outbox.provider_figures,
-  outbox.usage_figures, outbox.queue_figures, outbox.rate_figures, outbox.longest_kept
+  outbox.usage_figures, outbox.queue_figures, outbox.rate_figures, outbox.failure_figures,
+  outbox.longest_kept
   to outbox_reader, outbox_operator;
 grant select on outbox.queue_depth, outbox.tenant_depth, outbox.open_leases, outbox.stuck_jobs, outbox.held_jobs,
   outbox.dead_jobs, outbox.failure_groups, outbox.throughput, outbox.blocked_lanes, outbox.live_workers,

@@ -1274,6 +1274,7 @@ CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id
 -- function outbox.expunge_event(p_caller outbox.caller, p_event uuid, p_keep boolean DEFAULT false) returns TABLE(observations integer, jobs integer) volatile
 -- function outbox.expunge_events(p_caller outbox.caller, p_project uuid, p_events uuid[]) returns TABLE(events integer, jobs integer) volatile
 -- function outbox.extend(p_worker uuid, p_lease uuid, p_for interval, p_jobs uuid[] DEFAULT NULL::uuid[]) returns timestamp with time zone volatile security definer
+-- function outbox.failure_figures() returns TABLE(queue text, handler text, class text, status integer, error_head text, attempts bigint, jobs bigint, first_at timestamp with time zone, last_at timestamp with time zone, sample_job uuid) stable security definer
 -- function outbox.feed_before(p_project uuid, p_at timestamp with time zone) returns bigint stable
 -- function outbox.fence(p_worker uuid, p_lease uuid, p_job uuid) returns boolean volatile security definer
 -- function outbox.fence_dead() returns void volatile

@@ -22,7 +22,7 @@ ROLES = ("producer", "worker", "operator", "reader")
 CALLED_BY_VIEWS = frozenset(
     {
         *("clock", "uuid7_time", "longest_kept"),
-        *("provider_figures", "usage_figures", "queue_figures", "rate_figures"),
+        *("provider_figures", "usage_figures", "queue_figures", "rate_figures", "failure_figures"),
     }
 )
 """A function that a view calls runs as whoever asks the view, so it is granted, and promises nothing."""
