@@ -181,6 +181,7 @@ def test_a_job_is_retried_put_off_and_cancelled(operator: Visitor, world: World)
     shown = text(operator.page(cancelled.headers["location"]))
     assert ("queued", True) == (queued, later)
     assert "Cancelled." in shown
+    assert re.search(r"Timeline .*queued .*failed .*retried by operator .*cancelled by operator", shown)
     assert "again" == audited(world, "job.retried_by_operator")["details"]["reason"]
 
 

@@ -14,14 +14,17 @@ from outboxd.api.exchange import Reply
 from outboxd.db.link import Link
 from outboxd.errors import Invalid, NotFound
 from outboxd.model import Caller
-from outboxd.store import audit, history, job_lists, mending
+from outboxd.model.audit import Entry
+from outboxd.store import audit, history, job_lists, mending, trail
 from outboxd.store.history import JobRow
 from outboxd.store.job_lists import JobFilter
+from outboxd.store.trail import TrailFilter
 
 STATES = ("queued", "processing", "completed", "failed", "cancelled")
 _FILTERS = ("project", "status", "queue", "handler", "event", "session", "request", "since", "held")
 _PAGE = 50
 _MOST_ATTEMPTS = 200
+_FIRST = {"queued": 0, "processing": 1}
 _DONE = {
     "retried": "It is queued, and due now.",
     "already": "It was queued already; it is due now.",
@@ -116,6 +119,9 @@ async def _page(visit: Visit, job: JobRow, shown: Raw | None) -> Reply:
         attempts = await history.attempts(conn, visit.caller, job.id, -1, _MOST_ATTEMPTS)
         running = await history.running(conn, job.id)
         extras = await history.extras(conn, job.id)
+        story = await trail.page(
+            conn, visit.caller, TrailFilter(job_id=job.id), after=None, limit=_MOST_ATTEMPTS
+        )
         called = await names(conn, visit.caller)
     return render.page(
         "job.html",
@@ -126,9 +132,15 @@ async def _page(visit: Visit, job: JobRow, shown: Raw | None) -> Reply:
         job=job_views.full(job, extras),
         why=why,
         attempts=list(reversed([*map(history.attempt_of, attempts), *([running] if running else [])])),
+        timeline=sorted(story.entries, key=_when),
         names=called,
         payload=shown,
     )
+
+
+def _when(entry: Entry) -> tuple[int, int]:
+    """What begins stands before what ends, also within a millisecond."""
+    return entry.at_epoch, _FIRST.get(entry.action.rpartition(".")[2], len(_FIRST))
 
 
 async def _seen(visit: Visit) -> JobRow:

@@ -117,6 +117,8 @@ def _invitation(world: World, event_type: str) -> list[str]:
         "",
         f"  curl -s {world.place.url}/v1/events -H 'Authorization: Bearer {world.keys.project_secret}' \\",
         f"    -H 'Content-Type: application/json' -d '{{\"eventType\": \"{event_type}\"}}'",
+        "",
+        f"  and look at it in the console, {world.place.url}/console: that key signs in.",
     ]
 
 
