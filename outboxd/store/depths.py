@@ -64,7 +64,7 @@ select * from (
       and coalesce(s.paused_until > t.now, true) and s.project_id in (select m.id from mine m))
       as paused_shares, q.paused_until, q.paused_reason
   from outbox.queues q
-  cross join (select outbox.clock() as now) t
+  cross join (select outbox.clock() as now offset 0) t
   cross join lateral (
     select count(*) as seen, count(*) filter (where x.run_at <= t.now) as due,
       min(x.run_at) filter (where x.run_at <= t.now) as oldest
