@@ -9,12 +9,13 @@ import pytest
 
 from deploy.e2e import steps
 from deploy.e2e.receiver import Receiver
+from tests.daemon import pooler
 
 ROOT = Path(__file__).parents[2]
 
 
-def ran(*words: str) -> str:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("OUTBOXD_")}
+def ran(*words: str, **given: str) -> str:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("OUTBOXD_")} | given
     done = subprocess.run(
         [sys.executable, "-m", "deploy.e2e", *words],
         cwd=ROOT,
@@ -36,6 +37,17 @@ def test_the_short_form_holds(dsn: str) -> None:
 @pytest.mark.timeout(600)
 def test_the_whole_script_holds_on_an_embedded_server() -> None:
     assert len(steps.STEPS) == ran().count("✓")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(pooler.PROGRAM is None, reason="pgbouncer is not installed")
+@pytest.mark.parametrize("listens", [True, False], ids=["direct LISTEN", "no LISTEN"])
+def test_it_holds_through_pgbouncer_in_transaction_mode(dsn: str, listens: bool) -> None:
+    direct = {"OUTBOXD_LISTEN_URL": dsn} if listens else {}
+    with pooler.before(dsn) as through:
+        told = ran("--short", "--dsn", through, OUTBOXD_PREPARE="off", **direct)
+    assert len(steps.STEPS) == told.count("✓")
 
 
 def test_a_step_that_fails_ends_it_with_1() -> None:
