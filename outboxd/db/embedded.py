@@ -127,6 +127,11 @@ class Embedded:
         self.crash()
         self.resume()
 
+    @property
+    def copies(self) -> bool:
+        """Whether `copy_to` can be called: some systems pack pg_basebackup apart."""
+        return (self._programs.folder / "pg_basebackup").exists()
+
     def copy_to(self, pgdata: Path) -> None:
         """A copy of the running cluster that will follow it by streaming, once it is started. For drills.
 

@@ -80,7 +80,7 @@ def unable(faults: Iterable[Fault], *, own: bool, standby: bool, disk: str | Non
     why = {
         "nothing": None,
         "own server": own_server,
-        "standby": own_server or (None if standby else "there is no standby"),
+        "standby": own_server or (None if standby else "there is no standby (it needs pg_basebackup)"),
         "clock library": None if clock_library() else "libfaketime is not installed",
         "small disk": own_server or disk,
     }

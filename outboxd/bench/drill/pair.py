@@ -65,6 +65,8 @@ class Pair:
             self.primary.start()
             self._confine(self.primary)
             hosts = [self._host(self.primary)]
+            if not self.primary.copies:
+                self.standby = None
             if self.standby is not None:
                 self._copy()
                 self._follow()

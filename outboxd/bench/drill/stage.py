@@ -57,7 +57,7 @@ def _private(plan: "Plan", wanted: list[Fault], here: Path, tell: Callable[[str]
     tell(f"a private cluster in {here}{beside}: {_list(wanted)}")
     try:
         pair.start()
-        skipped = breaking.unable(wanted, own=True, standby=plan.standby, disk=pair.confined)
+        skipped = breaking.unable(wanted, own=True, standby=pair.standby is not None, disk=pair.confined)
         world = asyncio.run(worlds.build(pair.dsn, here / "ledger", pair))
         yield world, [fault for fault in wanted if fault.name not in skipped], skipped
     finally:
