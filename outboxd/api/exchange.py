@@ -27,8 +27,8 @@ from outboxd.store.stream_tokens import Token
 
 if TYPE_CHECKING:
     from outboxd.api.answers import Answers
-    from outboxd.api.claims import Claims
     from outboxd.api.auth import Refusals
+    from outboxd.api.claims import Claims
     from outboxd.api.flows import Flows
     from outboxd.api.info import Lanes
     from outboxd.api.limits import Quota

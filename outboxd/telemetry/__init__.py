@@ -260,9 +260,9 @@ def show(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
         (gauge.labels(*labels) if labels else gauge).set(value)
 
 
-def reading(gauge: Gauge) -> float:
-    """What a gauge without labels says now."""
-    return next(iter(gauge.collect())).samples[0].value
+def reading(metric: Gauge | Counter) -> float:
+    """What a metric without labels says now."""
+    return next(iter(metric.collect())).samples[0].value
 
 
 def built(version: str, schema: int) -> None:
