@@ -16,7 +16,7 @@ from outboxd.bench.drill.world import first
 GOES_ON = 15.0
 """Seconds within which work goes on after a failover."""
 _LOST = """
-  select max(extract(epoch from a.at)::float8)
+  select max(extract(epoch from a.at)::float8), min(extract(epoch from a.at)::float8)
   from outbox.attempts a join outbox.workers w on w.id = a.worker_id
   where a.outcome = 'lost' and extract(epoch from a.at) >= %s and w.pid = %s
   having count(*) > 0
@@ -53,8 +53,12 @@ def take(conn: psycopg.Connection[Any], folder: Path, faults: list[Done], found:
         if fault.name in {"kill", "freeze"} and fault.whom.startswith("work"):
             row = conn.execute(_LOST, [fault.wall, fault.pid]).fetchone()
             if row is not None:
-                times = found.rescued_after_kill if fault.name == "kill" else found.rescued_after_freeze
-                times.append(round(float(row[0]) - fault.wall, 2))
+                # Who was frozen goes on under its pid, and may lose jobs of other faults later.
+                last, soonest = row
+                if fault.name == "kill":
+                    found.rescued_after_kill.append(round(last - fault.wall, 2))
+                else:
+                    found.rescued_after_freeze.append(round(soonest - fault.wall, 2))
     found.progress = _progress(folder, calls, faults)
 
 
