@@ -38,7 +38,6 @@ def test_a_team_never_sees_what_is_anothers(visitors: Visitors, world: World) ->
         "acme-erp",
         "fulfil",
         "order/48",
-        "48211",
         str(world.shop.project),
     )
     lumen = visitors(world.lumen)
