@@ -1300,7 +1300,7 @@ CREATE INDEX workers_team ON outbox.workers USING btree (team_id) WHERE (team_id
 -- function outbox.hasten_gathering(p_session uuid) returns integer volatile
 -- function outbox.hasten_lanes(p_jobs uuid[], p_lanes bigint[], p_now timestamp with time zone) returns void volatile
 -- function outbox.head_lanes(p_items outbox.settling[]) returns void volatile
--- function outbox.heard(p_worker outbox.workers) returns void volatile
+-- function outbox.heard(p_worker uuid) returns void volatile
 -- function outbox.hire(p_caller outbox.caller, p_name text, p_queue text, p_limit integer, p_lease interval) returns TABLE(worker_id uuid, queue_id integer, handler text, paused boolean) volatile
 -- function outbox.hold() returns interval stable
 -- function outbox.hold_endpoint(p_endpoint uuid) returns void volatile

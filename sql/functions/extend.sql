@@ -28,6 +28,7 @@ begin
   if v_moved is null then
     perform outbox.refuse(409, 'the lease is over', 'LeaseLost');
   end if;
+  perform outbox.heard(p_worker);
   return v_moved;
 end
 $$;

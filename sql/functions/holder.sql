@@ -23,7 +23,6 @@ begin
   if v_worker.id is null then
     perform outbox.refuse(409, 'the lease is over', 'LeaseLost');
   end if;
-  perform outbox.heard(v_worker);
   return v_worker.id;
 end
 $$;

@@ -17,6 +17,9 @@ begin
      or (v_worker.beats and v_worker.beat_at < outbox.clock() - 5 * v_worker.beat_every) then
     perform outbox.refuse(409, 'this worker is unknown or was declared dead: enlist anew', 'LeaseLost');
   end if;
+  if not v_worker.beats then
+    perform outbox.heard(p_worker);
+  end if;
   if v_worker.key_id is not null then
     perform outbox.authorize(v_worker.key_id, 'queues:work');
   end if;

@@ -18,7 +18,6 @@ begin
   if v_worker.id is null or not (v_me.everywhere or coalesce(v_worker.project_ids <@ v_me.project_ids, false)) then
     return null;
   end if;
-  perform outbox.heard(v_worker);
   return p_worker;
 end
 $$;

@@ -22,6 +22,7 @@ begin
   v_items := outbox.lease_items(p_lease, p_jobs, 'released', left(p_reason, 100));
   v_items := outbox.decide(array(select i from unnest(v_items) i where i.worker_id = p_worker), v_now);
   perform outbox.conclude(v_items, v_now);
+  perform outbox.heard(p_worker);
   return cardinality(v_items);
 end
 $$;

@@ -31,5 +31,6 @@ begin
   values (p_job, p_progress, p_checkpoint, outbox.clock())
   on conflict (job_id) do update set progress = coalesce(excluded.progress, c.progress),
     checkpoint = coalesce(excluded.checkpoint, c.checkpoint), at = excluded.at;
+  perform outbox.heard(p_worker);
 end
 $$;

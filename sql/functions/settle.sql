@@ -39,6 +39,7 @@ begin
     v_open := outbox.decide(outbox.settle_open(p_worker, v_rest), v_now);
     perform outbox.conclude(v_open, v_now);
   end if;
+  perform outbox.heard(p_worker);
   -- Nearly always nothing is refused; then there is nothing to look up or to merge.
   if cardinality(v_open) = cardinality(v_rest) then
     return query

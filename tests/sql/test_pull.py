@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from tests.clock import Clock
 from tests.engine import Engine, Tenant
+from tests.interleavings.sessions import Session
 from tests.proofs import proves
 
 MINUTE = timedelta(minutes=1)
@@ -232,6 +233,35 @@ def test_a_worker_that_does_not_beat_loses_what_it_does_not_extend(
     assert as_owner(engine, logins, STATE) == "silent"
     assert engine.claim(worker) == []
     assert as_owner(engine, logins, STATE) == "alive"
+
+
+@pytest.mark.parametrize("verb", ["settle", "extend", "release", "report"])
+def test_who_is_heard_of_holds_its_row_last(
+    engine: Engine, tenant: Tenant, logins: Logins, clock: Clock, dsn: str, verb: str
+) -> None:
+    """Whoever cancels its job has the lease, and comes to the row of the worker: neither waits for the other."""
+    login = logins.add(tenant.project)
+    engine.enqueue(tenant)
+    logins.as_(login)
+    worker = engine.worker("pull:work", liveness="lease", leaseSeconds=600)
+    row = engine.claim(worker)[0]
+    logins.as_(None)
+    clock.forward(5 * MINUTE)
+    said = {"lease": str(row["lease_id"]), "job": str(row["job_id"]), "outcome": "completed"}
+    given = {"worker": worker, "lease": row["lease_id"], "job": row["job_id"], "results": Jsonb([said])}
+    statement = (CALLS.get(verb) or SAID[verb][0]).encode()
+    with psycopg.connect(dsn) as cancels, Session(dsn) as speaks:
+        cancels.execute("select from outbox.leases for update")
+        speaks.engine.do(f"set session authorization {login}")
+        speaks.push(lambda: speaks.engine.conn.execute(statement, given))
+        assert not speaks.settled(engine)
+        cancels.execute("set local lock_timeout = '1s'")
+        cancels.execute("update outbox.workers set cancelled = '{}'")
+        cancels.commit()
+        speaks.commit()
+        speaks.finish()
+    assert not [each for each in speaks.results if isinstance(each, Exception)]
+    assert clock.now == engine.one("select beat_at from outbox.workers")
 
 
 ENQUEUE = "select job_id from outbox.enqueue(outbox.me(), 'work', '{}', %s)"
