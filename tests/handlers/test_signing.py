@@ -120,6 +120,16 @@ def test_a_key_does_not_print_itself(text: str) -> None:
     assert repr(key) == str(key) == f"{text.partition('_')[0]}_***"
 
 
+def test_another_vendors_library_accepts_every_live_key_of_a_rotation() -> None:
+    svix = pytest.importorskip("svix.webhooks", reason="svix is not installed here")
+    now = int(datetime.now(UTC).timestamp())
+    headers = signing.headers("e1", now, SECOND[2], [signing.parse(each) for each in (B, C, A)])
+    for secret in (A, B):
+        svix.Webhook(secret).verify(SECOND[2], headers)
+        with pytest.raises(svix.WebhookVerificationError):
+            svix.Webhook(secret).verify(SECOND[2] + b" ", headers)
+
+
 _NODE = """
 const { Webhook } = require("standardwebhooks");
 const { headers, body, secrets } = JSON.parse(require("fs").readFileSync(0));
