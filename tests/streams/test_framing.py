@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -186,7 +187,8 @@ async def test_the_client_of_node_reads_ids_texts_and_the_reset(
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node here")
-    where = Path("/usr/lib/node_modules/eventsource"), Path("/usr/share/nodejs/eventsource")
+    folders = [*os.environ.get("NODE_PATH", "").split(":"), "/usr/lib/node_modules", "/usr/share/nodejs"]
+    where = (Path(folder) / "eventsource" for folder in folders if folder)
     given = next((path for path in where if path.exists()), None)
     if given is None:
         pytest.skip("npm eventsource is not installed here")
