@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from outboxd.api import exchange as x
-from outboxd.api import idempotency, job_views, tenancy
+from outboxd.api import idempotency, job_views, json_checks, tenancy
 from outboxd.api.edge import TRACEPARENT
 from outboxd.api.exchange import Exchange, Reply
 from outboxd.api.wire import Epoch, Named
@@ -19,9 +19,10 @@ from outboxd.model.raw import AnyJson, no_members
 from outboxd.store import audit, direct_jobs, history
 from outboxd.store.direct_jobs import Enqueued
 
-QueueName = Annotated[str, Meta(min_length=1, max_length=100, pattern="^[a-z0-9][a-z0-9._:-]*$")]
+QueueName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._:-]*$(?!\n)")]
 
 _MOST_BYTES = 1024 * 1024
+_TIMES = {"runAt": "runAtEpoch", "deadline": "deadlineEpoch", "expiresAt": "expiresAtEpoch"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,7 +73,8 @@ async def make(exchange: Exchange) -> Reply:
             await _note(exchange, conn, made.job_id, project, given)
         return await _told(exchange, conn, made)
 
-    return await idempotency.once(exchange, write, scope=project)
+    with json_checks.named(**_TIMES):
+        return await idempotency.once(exchange, write, scope=project)
 
 
 async def _note(exchange: Exchange, conn: Link, job: UUID, project: UUID, given: JobIn) -> None:

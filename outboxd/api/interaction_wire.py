@@ -11,23 +11,14 @@ import msgspec
 from msgspec import UNSET, Meta, Raw
 
 from outboxd.api.exchange import Exchange
-from outboxd.api.json_checks import refused
+from outboxd.api.json_checks import named, refused
 from outboxd.api.wire import FOREIGN_SESSION, Named, uuid_of
-from outboxd.errors import Conflict, Error, Forbidden, Invalid, NotFound, RateLimited, of_status
+from outboxd.errors import Conflict, Error, Forbidden, NotFound, RateLimited, of_status
 from outboxd.model.interactions import Interaction, Kind, Option, Prompt
 from outboxd.model.raw import AnyJson, ObjectOrNull, no_members
 from outboxd.store.interactions import InScope, Question
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_WRONG = re.compile(r"p_(\w+): (.*)", re.DOTALL)
-_MEMBERS = {
-    "connection": "connectionId",
-    "actor": "expectedActor",
-    "free_text": "freeText",
-    "ttl": "ttlSeconds",
-    "max_uses": "maxUses",
-}
-"""Arguments of the verbs by what they are called here, where that differs."""
 _NULL = b"null"
 _FULL = timedelta(seconds=60)
 
@@ -39,7 +30,7 @@ def _absent() -> Raw:
 class AskIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A question. Whatever is not here of its limits is judged where it is stored."""
 
-    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = None
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$(?!\n)")] | None = None
     project_id: str | None = None
     connection_id: Named
     expected_actor: Named
@@ -60,7 +51,7 @@ class AnswerIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     actor: Named
     answer: AnyJson = msgspec.field(default_factory=_absent)
     choice: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
-    digest: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
+    digest: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$(?!\n)")] | None = None
 
 
 class WithdrawIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,15 +140,11 @@ def shown(exchange: Exchange, found: Interaction) -> Interaction:
 
 
 @contextmanager
-def pointed() -> Iterator[None]:
-    """What a verb says of its arguments, said of the members of the body."""
+def pointed(**names: str) -> Iterator[None]:
+    """What a verb says of its arguments, said of the members of the body; `names`: where those differ."""
     try:
-        yield
-    except Invalid as wrong:
-        told = _WRONG.fullmatch(wrong.detail)
-        if told is None or wrong.issues:
-            raise
-        raise refused(told[2], (_MEMBERS.get(told[1], told[1]),), "invalid_value") from None
+        with named(connection="connectionId", **names):
+            yield
     except RateLimited as full:
         raise RateLimited(full.detail, retry_in=_FULL) from None
 

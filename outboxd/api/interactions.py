@@ -61,7 +61,7 @@ async def ask(exchange: Exchange) -> Reply:
         reply = InteractionAsked(interaction=shown, duplicate=UNSET if fresh else True)
         return x.json(reply, 201 if fresh else 200)
 
-    with interaction_wire.pointed():
+    with interaction_wire.pointed(actor="expectedActor", ttl="ttlSeconds"):
         reply = await idempotency.once(exchange, write, scope=project)
     if fresh:
         telemetry.INTERACTIONS_TOTAL.labels(question.kind, "asked").inc()

@@ -14,7 +14,7 @@ from msgspec import Meta
 from outboxd.api import exchange as x
 from outboxd.api import jobs, tenancy
 from outboxd.api.exchange import Exchange, Reply
-from outboxd.api.json_checks import refused
+from outboxd.api.json_checks import named, refused
 from outboxd.api.queries import moment
 from outboxd.api.wire import Epoch, now
 from outboxd.db.link import Link
@@ -113,7 +113,8 @@ async def snooze(exchange: Exchange) -> Reply:
     async def order(conn: Link, by: ByKey, job: UUID) -> None:
         await mending.snooze(conn, by, job, until, asked.reason)
 
-    _, job = await _one(exchange, order)
+    with named(until="untilEpoch"):
+        _, job = await _one(exchange, order)
     return x.json(JobReply(generation_job=job))
 
 

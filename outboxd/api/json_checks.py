@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -74,6 +75,18 @@ def invalid(wrong: msgspec.ValidationError, prefix: Path = ()) -> Invalid:
 def refused(message: str, path: Path, code: str = "invalid_type") -> Invalid:
     issue = Issue(path=path, code=code, message=message)
     return Invalid("Invalid request", (issue,))
+
+
+@contextmanager
+def named(**names: str) -> Iterator[None]:
+    """A field that the database refused, by the name that the body has for it."""
+    try:
+        yield
+    except Invalid as wrong:
+        for issue in wrong.issues:
+            if (name := names.get(issue.path[0])) is not None:
+                raise refused(issue.message, (name,), issue.code) from wrong
+        raise
 
 
 def _steps(path: str) -> Iterator[str]:

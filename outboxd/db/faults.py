@@ -27,7 +27,8 @@ from outboxd.errors import Broken, Conflict, DatabaseUnavailable, Error, Invalid
 _RETRY_IN = re.compile(r"retry_in=(\d+(?:\.\d+)?)s")
 # Our functions say which argument is wrong, of a document which field: `p_settings: attempts: 1 to 100`.
 _FIELD = re.compile(
-    r"(?:p_settings: |p_options: )?(?:event (?P<at>\d+): )?(?:p_)?(?P<name>[A-Za-z][\w.]*): (?P<said>\S.*)",
+    r"(?P<whole>p_settings: |p_options: )?(?:event (?P<at>\d+): )?(?P<argument>p_)?"
+    r"(?P<name>[A-Za-z][\w.]*): (?P<said>\S.*)",
     re.DOTALL,
 )
 _UNAVAILABLE = re.compile(r"08|53|57P0|57014|55P03|25006|55000|58|26000|42P05|25P0[34]|XX")
@@ -106,7 +107,7 @@ def _with_state(failed: psycopg.Error, state: str) -> Error:
 
 def _raised_by_us(failed: psycopg.Error, state: str) -> Error:
     said = failed.diag
-    detail = said.message_primary or "refused"
+    detail = _spoken(said.message_primary or "refused")
     error = errors.of_status(int(state[2:]), detail, said.message_hint)
     if type(error) is Invalid:
         return Invalid(detail, _issues(detail))
@@ -114,6 +115,15 @@ def _raised_by_us(failed: psycopg.Error, state: str) -> Error:
     if asked and isinstance(error, Unavailable):
         error.retry_in = timedelta(seconds=float(asked[1]))
     return error
+
+
+def _spoken(detail: str) -> str:
+    """An argument by the name that callers know it by: `until`, not `p_until`."""
+    found = _FIELD.fullmatch(detail)
+    if found is None or not (found["argument"] or found["whole"]):
+        return detail
+    event = f"event {found['at']}: " if found["at"] else ""
+    return f"{event}{_camel(found['name'])}: {found['said']}"
 
 
 def _issues(detail: str) -> Iterator[Issue]:

@@ -94,27 +94,33 @@ async def test_text_that_postgres_cannot_hold_is_the_callers(db: Database) -> No
 
 
 @pytest.mark.parametrize(
-    ("said", "path", "message"),
+    ("said", "spoken", "path", "message"),
     [
         (
+            "settings.generation.quietMs: 500 to 600,000",
             "settings.generation.quietMs: 500 to 600,000",
             ("settings", "generation", "quietMs"),
             "500 to 600,000",
         ),
-        ("p_settings: attempts: 1 to 100", ("attempts",), "1 to 100"),
-        ("p_rate: 0 to 1,000 a second", ("rate",), "0 to 1,000 a second"),
-        ("event 3: p_occurred_at: not in the future", ("3", "occurredAt"), "not in the future"),
-        ("no such scope: x", ("scopes",), "no such scope: x"),
+        ("p_settings: attempts: 1 to 100", "attempts: 1 to 100", ("attempts",), "1 to 100"),
+        ("p_rate: 0 to 1,000 a second", "rate: 0 to 1,000 a second", ("rate",), "0 to 1,000 a second"),
+        (
+            "event 3: p_occurred_at: not in the future",
+            "event 3: occurredAt: not in the future",
+            ("3", "occurredAt"),
+            "not in the future",
+        ),
+        ("no such scope: x", "no such scope: x", ("scopes",), "no such scope: x"),
     ],
 )
 async def test_what_our_functions_refuse_is_an_issue(
-    db: Database, said: str, path: tuple[str, ...], message: str
+    db: Database, said: str, spoken: str, path: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(errors.Invalid) as raised:
         async with db.connection() as conn:
             await conn.execute("select outbox.refuse(400, %s)", (said,))
 
-    assert said == raised.value.detail
+    assert spoken == raised.value.detail
     assert [(path, message)] == [(issue.path, issue.message) for issue in raised.value.issues]
 
 
