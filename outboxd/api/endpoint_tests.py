@@ -24,7 +24,7 @@ _PAYLOAD = Raw(b'{"test":true}')
 
 
 class TestIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    type: Annotated[str, Meta(pattern=r"^[^*\x00-\x1f\x7f-\x9f]{1,255}\Z")] | None = None
+    type: Annotated[str, Meta(pattern=r"^[^*\x00-\x1f\x7f-\x9f]{1,255}$(?!\n)")] | None = None
     payload: AnyJson = msgspec.field(default_factory=lambda: _PAYLOAD)
 
 

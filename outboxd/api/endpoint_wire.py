@@ -32,7 +32,7 @@ class EndpointIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     """What is UNSET stays as it is (PATCH) or is the default; null is the default."""
 
     project_id: str | UnsetType | None = UNSET
-    uid: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}\Z")] | UnsetType | None = UNSET
+    uid: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$(?!\n)")] | UnsetType | None = UNSET
     url: Annotated[str, Meta(min_length=1, max_length=2048)] | UnsetType = UNSET
     types: Annotated[list[str], Meta(min_length=1, max_length=50)] | UnsetType | None = UNSET
     contains: ObjectOrNull | UnsetType = UNSET

@@ -33,7 +33,7 @@ def _absent() -> Raw:
 
 
 class ClaimIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    worker: Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    worker: Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
     """A name that the worker gives itself; with the key it is who it is."""
     limit: Annotated[int, Meta(ge=1, le=MOST)] | None = None
     """10 unless given."""

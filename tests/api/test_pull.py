@@ -588,6 +588,7 @@ BAD: list[tuple[str, Any, str | None]] = [
     ("claim", {"worker": ""}, "/worker"),
     ("claim", {"worker": "x" * 121}, "/worker"),
     ("claim", {"worker": "a\nb"}, "/worker"),
+    ("claim", {"worker": "a\n"}, "/worker"),
     ("claim", {"worker": 1}, "/worker"),
     ("claim", {**ME, "limit": 0}, "/limit"),
     ("claim", {**ME, "limit": 101}, "/limit"),
