@@ -1,7 +1,7 @@
 -- outbox.open_queue(name, handler, team) -> the queue's id; made by first use
 --
 -- A queue has one handler: another one later is OX409. Without a handler, a new queue is `pull:<name>`.
--- A team brings at most 100 queues into being (OX409), endpoints apart.
+-- A team brings at most 100 queues into being (OX409), endpoints apart: theirs are made with them (OX403).
 
 create or replace function outbox.open_queue(p_name text, p_handler text default null, p_team uuid default null)
 returns int
@@ -16,6 +16,9 @@ begin
   end if;
   select * into v_queue from outbox.queues q where q.name = p_name;
   if v_queue.id is null then
+    if p_name like 'endpoint:%' and v_handler <> 'deliver' then
+      perform outbox.refuse(403, 'the handler deliver is not open');
+    end if;
     if p_team is not null and (select count(*) from outbox.queues q
         where q.made_by = p_team and q.class <> 'endpoint') >= 100 then
       perform outbox.refuse(409, 'this team has made 100 queues already', 'LimitReached');

@@ -84,15 +84,16 @@ BAD_JOBS: list[tuple[dict[str, Any], int, list[str] | None]] = [
     ({"queue": "q", "orderingKey": "a"}, 400, ["orderingKey"]),
     ({}, 400, ["queue"]),
     ({"queue": "Q"}, 400, ["queue"]),
-    ({"queue": "q\n"}, 400, None),
+    ({"queue": "q\n"}, 400, ["queue"]),
     ({"queue": "q", "priority": 101}, 400, ["priority"]),
-    ({"queue": "q", "runAtEpoch": 253402300799999}, 400, None),
-    ({"queue": "q", "expiresAtEpoch": 1}, 400, None),
+    ({"queue": "q", "runAtEpoch": 253402300799999}, 400, ["runAtEpoch"]),
+    ({"queue": "q", "expiresAtEpoch": 1}, 400, ["expiresAtEpoch"]),
     ({"queue": "q", "onDuplicate": "postpone"}, 400, ["onDuplicate"]),
     ({"queue": "q", "handler": "nobody"}, 400, None),
     ({"queue": "q", "payload": "x" * 1_100_000}, 413, ["payload"]),
     ({"queue": "observe"}, 403, None),
     ({"queue": "closed"}, 403, None),
+    ({"queue": "endpoint:x"}, 403, None),
     ({"queue": "q", "projectId": UNKNOWN}, 403, None),
 ]
 
@@ -129,7 +130,7 @@ async def test_a_job_is_put_off_and_what_is_not_queued_is_not(db: Database, conn
         unknown = await served.http.post(f"/v1/jobs/{UNKNOWN}/snooze", json={"untilEpoch": until})
     found = said.json()["generationJob"]
     assert (200, until, "lunch") == (said.status_code, found["runAtEpoch"], found["heldReason"])
-    assert ["untilEpoch"] == past.json()["issues"][0]["path"]
+    assert [["untilEpoch"]] * 2 == [each.json()["issues"][0]["path"] for each in (past, late)]
     assert [400, 400, 409, 404] == [each.status_code for each in (past, late, ended, unknown)]
 
 
