@@ -9,18 +9,29 @@ from outboxd.cli.reply import Record, Rows
 from outboxd.errors import ConfigError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from outboxd.db.pool import Database
     from outboxd.model import Caller
     from outboxd.store.mending import Bulk
+    from outboxd.store.overview import Group
 
-COLUMNS = ("id", "queue", "handler", "attempts", "failedAtEpoch", "lastError")
-_GROUPS = ("queue", "class", "status", "jobs", "attempts", "lastAtEpoch", "errorHead", "sampleJob")
+COLUMNS = (
+    "id",
+    "queue",
+    "handler",
+    "attempts",
+    "failedAtEpoch",
+    "lastError.classification",
+    "lastError.reason",
+)
+_GROUPS = ("queue", "class", "status", "jobs", "lastAtEpoch", "errorHead", "sampleJob")
 
 
 def add(nouns: Nouns) -> None:
     noun = nouns.noun("dead", "dead letters: what failed for good")
     parser = _filters(listed(noun.verb("list", "newest first", every)))
-    parser.add_argument("--by-error", action="store_true", help="failures of the last 24 h by class and text")
+    parser.add_argument("--by-error", action="store_true", help="how many of each class, status and text")
     parser = _bulk(noun, "retry", "back to their queues, staggered", retry)
     parser.add_argument("--rate", type=float, default=10, metavar="N", help="due N a second (10); 0: at once")
     _bulk(noun, "discard", "cancelled", discard)
@@ -29,15 +40,14 @@ def add(nouns: Nouns) -> None:
 
 async def every(args: Args, db: "Database") -> Rows:
     from outboxd.api import job_views
-    from outboxd.store import job_lists, views
+    from outboxd.store import job_lists
     from outboxd.store.job_lists import JobFilter
 
     async with db.connection() as conn:
-        if args.by_error:
-            groups = await views.rows(conn, "failure_groups", order="jobs desc, queue", limit=args.limit)
-            return Rows(name="groups", columns=_GROUPS, rows=groups)
         who = await tenancy.caller(conn)
         project = await tenancy.project(conn, who, args.project) if args.project else None
+        if args.by_error:
+            return await _grouped(args, conn, who, project.id if project else None)
         where = JobFilter(
             project=project.id if project else None,
             states=["failed"],
@@ -49,6 +59,39 @@ async def every(args: Args, db: "Database") -> Rows:
         )
         found = await job_lists.page(conn, who, where, after=None, offset=0, limit=args.limit)
     return Rows(name="jobs", columns=COLUMNS, rows=[job_views.entry(job) for job in found.jobs])
+
+
+async def _grouped(args: Args, conn: "tenancy.Conn", who: "Caller", project: "UUID | None") -> Rows:
+    from outboxd.store import overview
+
+    found = await overview.dead(
+        conn,
+        who,
+        project=project,
+        queue=args.queue,
+        handler=args.handler,
+        class_=args.classification,
+        since=args.since,
+        until=args.until,
+        limit=args.limit,
+    )
+    return Rows(name="groups", columns=_GROUPS, rows=[_group(each) for each in found])
+
+
+def _group(group: "Group") -> dict[str, Any]:
+    from outboxd.model import epoch
+
+    return {
+        "queue": group.queue,
+        "handler": group.handler,
+        "class": group.class_,
+        "status": group.status,
+        "errorHead": group.head,
+        "jobs": group.jobs,
+        "firstAtEpoch": epoch(group.first_at),
+        "lastAtEpoch": epoch(group.last_at),
+        "sampleJob": group.sample,
+    }
 
 
 async def retry(args: Args, db: "Database") -> Record:

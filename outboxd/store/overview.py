@@ -85,6 +85,9 @@ from (
 ) d
 join outbox.queues q on q.id = d.queue_id
 where (%(queue)s::text is null or q.name = %(queue)s) and (%(class)s::text is null or d.class = %(class)s)
+  and (%(handler)s::text is null or q.handler = %(handler)s)
+  and (%(since)s::timestamptz is null or d.job_id >= outbox.uuid7_floor(%(since)s))
+  and (%(until)s::timestamptz is null or d.job_id < outbox.uuid7_floor(%(until)s))
 group by q.name, q.handler, d.class, d.status, d.head
 order by jobs desc, last_at desc limit %(limit)s
 """.encode()
@@ -162,11 +165,17 @@ async def dead(
     *,
     project: UUID | None = None,
     queue: str | None = None,
+    handler: str | None = None,
     class_: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     limit: int = 50,
 ) -> list[Group]:
-    """Dead letters by error, the largest group first; of the newest 10,000 of each project."""
-    values = values_of(caller, project) | {"queue": queue, "class": class_, "limit": limit}
+    """Dead letters by error, the largest group first; of the newest 10,000 of each project.
+
+    since, until: when their jobs were made."""
+    values = values_of(caller, project) | {"queue": queue, "handler": handler, "class": class_}
+    values |= {"since": since, "until": until, "limit": limit}
     return await rows.many(await conn.execute(_DEAD, values), Group)
 
 
