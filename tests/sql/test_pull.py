@@ -239,7 +239,7 @@ def test_a_worker_that_does_not_beat_loses_what_it_does_not_extend(
 def test_who_is_heard_of_holds_its_row_last(
     engine: Engine, tenant: Tenant, logins: Logins, clock: Clock, dsn: str, verb: str
 ) -> None:
-    """Whoever cancels its job has the lease, and comes to the row of the worker: neither waits for the other."""
+    """Whoever cancels its job has the lease, and comes to the row of the worker: neither waits for both."""
     login = logins.add(tenant.project)
     engine.enqueue(tenant)
     logins.as_(login)
