@@ -1,6 +1,7 @@
 """The database that a command works on."""
 
-from collections.abc import AsyncIterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from outboxd.config import Config, kinds
@@ -13,6 +14,29 @@ from outboxd.errors import Broken, ConfigError, DatabaseUnavailable, SchemaError
 def configured(config: Config) -> str | None:
     """The DSN of the settings, else of the embedded server that runs in the data directory."""
     return config.database_url.reveal() if config.database_url else running.dsn(config.data)
+
+
+def joined(settings: Mapping[str, str], command: str) -> dict[str, str]:
+    """What `serve` and `work` lack to join an `outboxd up` of this machine: its database and its sealing key.
+
+    Nothing when a database is configured, none runs in the data directory, or the settings are wrong anyway.
+    """
+    from outboxd.config import read
+
+    if command not in {"serve", "work"}:
+        return {}
+    try:
+        config = read(settings, command="config")
+    except ConfigError:
+        return {}
+    dsn = running.dsn(config.data) if config.database_url is None else None
+    if dsn is None:
+        return {}
+    found = {"OUTBOXD_DATABASE_URL": dsn}
+    if not config.secret_keys:
+        made = [f"{each.kid}:{b64encode(each.key).decode()}" for each in seal_keys(config)]
+        found["OUTBOXD_SECRET_KEYS"] = ",".join(made)
+    return found
 
 
 def needed(config: Config) -> str:
@@ -78,7 +102,7 @@ async def reach(dsn: str, config: Config) -> None:
 
     import psycopg
 
-    from outboxd.db.link import Link, reachable
+    from outboxd.db.link import Link, reachable, words
 
     try:
         async with asyncio.timeout(config.net_timeout.total_seconds()):
@@ -87,11 +111,4 @@ async def reach(dsn: str, config: Config) -> None:
     except TimeoutError:
         raise DatabaseUnavailable(f"the database did not answer within {config.net_timeout}") from None
     except psycopg.OperationalError as failed:
-        raise DatabaseUnavailable(f"the database cannot be reached: {_reason(failed)}") from failed
-
-
-def _reason(failed: Exception) -> str:
-    """libpq's own words; they name host and role, never the password."""
-    lines = [line.strip() for line in str(failed).splitlines()]
-    said = [line for line in lines if line and not line.startswith("Is the server running")]
-    return " ".join(said) or type(failed).__name__
+        raise DatabaseUnavailable(f"the database cannot be reached: {words(failed)}") from failed

@@ -127,12 +127,14 @@ async def _called(args: argparse.Namespace, environ: Mapping[str, str]) -> Reply
 
 def _configured(args: argparse.Namespace, environ: Mapping[str, str]) -> "Config":
     from outboxd import config
+    from outboxd.cli import database
 
     given = config.read_env_file(args.env_file) if args.env_file else {}
     said = {
         name: text for name, text in vars(args).items() if name.startswith("OUTBOXD_") and text is not None
     }
-    return config.read({**given, **environ, **said}, command=args.noun)
+    settings = {**given, **environ, **said}
+    return config.read({**settings, **database.joined(settings, args.noun)}, command=args.noun)
 
 
 def _output(args: argparse.Namespace, environ: Mapping[str, str]) -> Output:

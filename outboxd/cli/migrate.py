@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from outboxd.config import Config
     from outboxd.db.migrate import Applied
 
+_LOCK_S = 60
+
 
 def add(nouns: Nouns) -> None:
     text = "bring the database to this release's schema; safe to run from several places at once"
@@ -20,7 +22,10 @@ def add(nouns: Nouns) -> None:
     what.add_argument("--print", action="store_true", help="the SQL, for a DBA; nothing is done")
     parser.add_argument("--role", metavar="OWNER", help="with --print: run it as this role")
     parser.add_argument(
-        "--wait", type=between(0, 86_400), default=60, metavar="SECONDS", help="for database and lock (60)"
+        "--wait",
+        type=between(0, 86_400),
+        metavar="SECONDS",
+        help="for the database, too; without it only for the lock of another run (60)",
     )
 
 
@@ -34,8 +39,10 @@ async def migrate(args: Args, config: "Config") -> Reply:
         return Text(text=sql, document={"sql": sql})
     if args.check:
         return await _pending(config)
-    wait = timedelta(seconds=args.wait)
-    return _told(await migrator.migrate(database.direct(config), wait=wait))
+    dsn, wait = database.direct(config), args.wait
+    if wait is None:
+        await database.reach(dsn, config)
+    return _told(await migrator.migrate(dsn, wait=timedelta(seconds=_LOCK_S if wait is None else wait)))
 
 
 async def _pending(config: "Config") -> Reply:

@@ -91,6 +91,13 @@ def reachable(dsn: str, net_timeout: timedelta, application: str) -> str:
     return conninfo.make_conninfo("", **{**limits, **conninfo.conninfo_to_dict(dsn)})
 
 
+def words(failed: Exception) -> str:
+    """Why nobody could be reached, in libpq's words; they name host and role, never the password."""
+    lines = [line.strip() for line in str(failed).splitlines()]
+    said = [line for line in lines if line and not line.startswith("Is the server running")]
+    return " ".join(said) or type(failed).__name__
+
+
 async def configure(conn: AsyncConnection[Any]) -> None:
     """JSON leaves the driver as bytes: most of it is passed on, and `rows` decodes the rest."""
     set_json_loads(_raw, conn)

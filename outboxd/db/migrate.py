@@ -26,7 +26,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from outboxd import __version__
-from outboxd.db import faults, locks, plan, scripts
+from outboxd.db import faults, link, locks, plan, scripts
 from outboxd.errors import DatabaseUnavailable, SchemaError
 
 log = structlog.get_logger()
@@ -179,7 +179,7 @@ async def _connect(dsn: str, deadline: float) -> Conn:
             return await AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=None)
         except psycopg.OperationalError as failed:
             if time.monotonic() > deadline:
-                raise DatabaseUnavailable("the database cannot be reached") from failed
+                raise DatabaseUnavailable(f"the database cannot be reached: {link.words(failed)}") from failed
         await asyncio.sleep(_POLL)
 
 

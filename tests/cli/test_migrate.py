@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from outboxd.cli import frame
+from outboxd.cli import database, frame
 from tests.conftest import CrashServer
 
 
@@ -119,3 +119,25 @@ def test_a_command_finds_the_embedded_server_that_runs(
     alone = {"PATH": os.environ["PATH"], "OUTBOXD_DATA": str(root)}
     assert frame.run(["migrate", "--check"], alone) == 4
     assert "pending" in capsys.readouterr().out
+
+
+def test_migrate_does_not_wait_for_a_database_that_nobody_asked_it_to_wait_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nobody = environ("postgresql://me@127.0.0.1:1/x")
+    assert frame.run(["migrate"], nobody) == 3
+    assert "127.0.0.1" in capsys.readouterr().err
+
+
+def test_serve_and_work_join_the_server_that_up_has_started(
+    crash_server: CrashServer, tmp_path: Path
+) -> None:
+    data = Path(str(psycopg.conninfo.conninfo_to_dict(crash_server.dsn)["host"])).parent
+    if not (data / "pgdata").is_dir():
+        pytest.skip("the socket of the test server is not in its data directory")
+    alone = {"OUTBOXD_DATA": str(data)}
+    found = database.joined(alone, "work")
+    assert found["OUTBOXD_DATABASE_URL"].startswith("postgresql://outboxd:")
+    assert database.joined({**alone, "OUTBOXD_DATABASE_URL": "postgresql://elsewhere/x"}, "work") == {}
+    assert database.joined(alone, "up") == {}
+    assert database.joined({"OUTBOXD_DATA": str(tmp_path)}, "serve") == {}
