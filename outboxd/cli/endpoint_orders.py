@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from outboxd.store.endpoint_orders import Recovery
 
 DELIVERIES = (
-    "id", "status", "outcome", "attempts", "maxAttempts", "runAtEpoch", "createdAtEpoch", "lastError",
+    "id", "status", "outcome", "attempts", "maxAttempts", "runAtEpoch", "createdAtEpoch",
+    "lastError.classification", "lastError.reason",
     "sourceId",
 )  # fmt: skip
 _NAMED = "ID|uid:UID"
@@ -193,7 +194,8 @@ async def _switched(args: Args, config: "Config", *, on: bool) -> Record:
         endpoint = await _named(args, config, conn)
         who = await tenancy.caller(conn)
         await endpoint_orders.switch(conn, who, endpoint, on=on)
-        return Record(fields=(await endpoints.found(args, config, conn, who)).endpoint)
+        one = await endpoints.found(args, config, conn, who)
+        return Record(fields=one.endpoint, unfolded=endpoints.UNFOLDED)
 
 
 async def _named(args: Args, config: "Config", conn: "tenancy.Conn") -> "UUID":

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from outboxd.model import Caller
     from outboxd.store.endpoints import Plan, Stored
 
-COLUMNS = ("id", "url", "types", "state", "projectId", "ordering", "concurrency", "createdAtEpoch")
+COLUMNS = (
+    "id",
+    "uid",
+    "url",
+    "types",
+    "health.state",
+    "health.queued",
+    "health.lastStatus",
+    "health.closedUntilEpoch",
+    "projectId",
+)
+UNFOLDED = ("endpoint", "health")
 _NAMED = "ID|uid:UID"
 
 
@@ -50,7 +61,8 @@ async def show(args: Args, config: "Config") -> Record:
     from outboxd.cli import database
 
     async with database.opened(config) as db, db.connection() as conn:
-        return Record(fields=(await found(args, config, conn, await tenancy.caller(conn))).endpoint)
+        one = await found(args, config, conn, await tenancy.caller(conn))
+    return Record(fields=one.endpoint, unfolded=UNFOLDED)
 
 
 async def create(args: Args, config: "Config") -> Record:
@@ -67,7 +79,8 @@ async def create(args: Args, config: "Config") -> Record:
         _, project = await tenancy.scope(conn, who, args)
         await endpoints.open_one(conn, who, made, project, plan, signs.sealed)
         stored = await endpoints.get(conn, who, str(made), keys)
-    return Record(fields=endpoint_signing.said(stored.endpoint if stored else None, signs))
+    said = endpoint_signing.said(stored.endpoint if stored else None, signs)
+    return Record(fields=said, unfolded=UNFOLDED)
 
 
 async def delete(args: Args, config: "Config") -> Record:

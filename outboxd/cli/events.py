@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from outboxd.db.pool import Database
 
 COLUMNS = ("id", "eventType", "sourceAdapter", "orderingKey", "position", "projectId", "receivedAtEpoch")
-_JOBS = ("id", "status", "queue", "handler", "attempts", "runAtEpoch", "lastError")
+_JOBS = (
+    "id",
+    "status",
+    "queue",
+    "handler",
+    "attempts",
+    "runAtEpoch",
+    "lastError.classification",
+    "lastError.reason",
+)
 _TIMELINE = ("atEpoch", "kind", "said")
 _BATCH = 500
 _MOST = 500

@@ -23,7 +23,8 @@ COLUMNS = (
     "maxAttempts",
     "runAtEpoch",
     "createdAtEpoch",
-    "lastError",
+    "lastError.classification",
+    "lastError.reason",
 )
 _ATTEMPTS = (
     "attempt",
@@ -35,6 +36,7 @@ _ATTEMPTS = (
     "durationMs",
     "retryAtEpoch",
     "message",
+    "delivery.body",
 )
 _TIMELINE = ("atEpoch", "action", "actor", "details")
 _MOST = 500

@@ -4,7 +4,7 @@ On a terminal a table is cut to its width; elsewhere it is plain and whole. What
 shown as text: control characters would otherwise drive the operator's terminal.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TextIO
 
@@ -54,7 +54,7 @@ class Output:
             case Rows():
                 yield from self._table(reply)
             case Record() if self._form == "table":
-                yield from _fields(_builtins(reply.fields))
+                yield from _fields(_unfolded(_builtins(reply.fields), reply.unfolded))
             case Record():
                 yield _json(reply.fields)
             case Text() if self._form == "table":
@@ -73,8 +73,8 @@ class Output:
 
     def _table(self, reply: Rows) -> Iterator[str]:
         rows = [_builtins(row) for row in reply.rows]
-        cells = [[cell(name, row.get(name)) for name in reply.columns] for row in rows]
-        heads = [_head(name) for name in reply.columns]
+        cells = [[cell(name, _found(row, name)) for name in reply.columns] for row in rows]
+        heads = [_head(name.rpartition(".")[2]) for name in reply.columns]
         widths = _widths([heads, *cells], self._width)
         head = _line(heads, widths)
         yield f"{_BOLD}{head}{_PLAIN}" if self._colour else head
@@ -138,6 +138,24 @@ def _builtins(value: Any) -> dict[str, Any]:
     return {**fields, **{name: each for name, each in spans if isinstance(each, timedelta)}}
 
 
+def _found(row: Mapping[str, Any], name: str) -> Any:
+    """What `a.b` names: the `b` of what stands under `a`, if anything does."""
+    head, dot, rest = name.partition(".")
+    value = row.get(head)
+    return (_found(value, rest) if isinstance(value, dict) else None) if dot else value
+
+
+def _unfolded(fields: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """With the parts of what is named, at any depth, in its place; what lies in another keeps its name."""
+    shown: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name in names and isinstance(value, dict):
+            shown |= {f"{name}.{each}": part for each, part in _unfolded(value, names).items()}
+        else:
+            shown[name] = value
+    return shown
+
+
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -151,7 +169,7 @@ def _fields(fields: Mapping[str, Any]) -> Iterator[str]:
 def _head(name: str) -> str:
     """`createdAtEpoch` is a column `created at`: the unit is for machines."""
     spaced = "".join(f" {each.lower()}" if each.isupper() else each for each in name.removesuffix("Epoch"))
-    return spaced.replace("_", " ")
+    return spaced.replace("_", " ").replace(".", " ")
 
 
 def _widths(rows: Sequence[Sequence[str]], limit: int | None) -> list[int]:

@@ -22,6 +22,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     fields: Any
     """A struct or a mapping."""
+    unfolded: tuple[str, ...] = ()
+    """Fields whose parts are shown one a line, where people read it."""
     exit: int = 0
 
 

@@ -24,7 +24,16 @@ COLUMNS = (
     "startedAtEpoch",
     "endedAtEpoch",
 )
-_JOBS = ("id", "status", "queue", "handler", "attempts", "runAtEpoch", "lastError")
+_JOBS = (
+    "id",
+    "status",
+    "queue",
+    "handler",
+    "attempts",
+    "runAtEpoch",
+    "lastError.classification",
+    "lastError.reason",
+)
 _MOST = 50
 
 

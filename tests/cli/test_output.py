@@ -135,3 +135,17 @@ def test_errors_are_a_sentence_each_or_one_document() -> None:
     to = io.StringIO()
     say_error(NotFound("no team 7"), to, json=True)
     assert json.loads(to.getvalue()) == {"error": "NotFound", "message": "no team 7"}
+
+
+def test_what_lies_in_a_field_has_a_column_or_a_line_of_its_own() -> None:
+    row = {"id": "1", "health": {"state": "closed", "lastStatus": 500}}
+    rows = Rows(name="x", columns=("id", "health.lastStatus", "lastError.reason"), rows=[row])
+    assert shown(rows).splitlines() == ["id  last status  reason", "1   500          -"]
+    assert json.loads(shown(rows, "json")) == {"x": [row]}
+    said = Record(fields={"endpoint": row, "warnings": {"a": 1}}, unfolded=("endpoint", "health"))
+    assert shown(said).splitlines() == [
+        "endpoint id                  1",
+        "endpoint health state        closed",
+        "endpoint health last status  500",
+        'warnings                     {"a":1}',
+    ]
