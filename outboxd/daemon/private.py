@@ -5,6 +5,7 @@ data directory ─▶ Postgres (our child) ─▶ migrate ─▶ first keys, onc
 
 import json
 import os
+import shlex
 import sys
 from base64 import b64decode, b64encode
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TextIO
 
 import msgspec
 import structlog
+from psycopg import conninfo
 
 from outboxd.config import Config
 from outboxd.config.kinds import SealKey, Secret
@@ -50,6 +52,8 @@ async def _run(config: Config, server: Embedded | None, told: TextIO) -> int:
     dsn = config.database_url.reveal()
     await migrate.migrate(dsn if config.listen_url is None else config.listen_url.reveal())
     await _first_keys(config, dsn, told)
+    if server is not None:
+        print(_psql(config.data, dsn), file=told, flush=True)
     return await Process(config, gone=None if server is None else server.until_gone).run()
 
 
@@ -100,6 +104,13 @@ Both are shown once. Try:
   curl -s {url}/v1/events -H 'Authorization: Bearer {made.project_secret}' \\
     -H 'Content-Type: application/json' -d '{{"eventType": "hello", "payload": {{"to": "world"}}}}'
 """
+
+
+def _psql(data: Path, dsn: str) -> str:
+    """The line that opens psql on our server; the password stays in its file."""
+    sockets = shlex.quote(str(conninfo.conninfo_to_dict(dsn)["host"]))
+    password = shlex.quote(str(data.absolute() / "password"))
+    return f'psql: PGPASSWORD="$(cat {password})" psql -h {sockets} -U outboxd outboxd\n'
 
 
 def _write_private(file: Path, text: str) -> None:
