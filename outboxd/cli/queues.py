@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from outboxd.model import Caller
 
 COLUMNS = (
-    "queue", "handler", "due", "later", "running", "failed", "lag", "paused", "concurrency", "workers"
+    "name", "handler", "due", "later", "running", "failed", "lag", "paused", "concurrency", "workers"
 )  # fmt: skip
 SETTINGS: dict[str, changes.Kind] = {
     "handler": str,
@@ -63,7 +63,8 @@ async def every(args: Args, db: "Database") -> Rows:
 
     async with db.connection() as conn:
         found = await views.rows(conn, "queue_depth", order="lag desc, due desc, queue", limit=args.limit)
-    return Rows(name="queues", columns=COLUMNS, rows=found)
+    # By the names that the API has.
+    return Rows(name="queues", columns=COLUMNS, rows=[{"name": each.pop("queue"), **each} for each in found])
 
 
 async def pause(args: Args, db: "Database") -> Record:

@@ -8,7 +8,7 @@ from outboxd.cli.reply import Rows
 if TYPE_CHECKING:
     from outboxd.db.pool import Database
 
-COLUMNS = ("workerId", "name", "host", "pid", "kind", "state", "beatAge", "running", "slots", "handlers")
+COLUMNS = ("id", "name", "host", "pid", "kind", "state", "beatAge", "running", "slots", "handlers")
 
 
 def add(nouns: Nouns) -> None:
@@ -21,4 +21,7 @@ async def every(args: Args, db: "Database") -> Rows:
 
     async with db.connection() as conn:
         found = await views.rows(conn, "live_workers", order="state, started_at", limit=args.limit)
-    return Rows(name="workers", columns=COLUMNS, rows=found)
+    # By the names that the API has.
+    return Rows(
+        name="workers", columns=COLUMNS, rows=[{"id": each.pop("workerId"), **each} for each in found]
+    )

@@ -1,6 +1,7 @@
 """queues, routes, handlers, workers: one good run and one bad input each."""
 
 import json
+from uuid import UUID
 
 import pytest
 
@@ -13,9 +14,9 @@ UNKNOWN = "0197f1c2-7a00-7000-8000-000000000001"
 def test_queues_are_listed_with_what_waits(cli: Run, yard: Yard) -> None:
     yard.dead()
     yard.queued()
-    [queue] = [each for each in cli("queues", "--json").json()["queues"] if each["queue"] == "work"]
+    [queue] = [each for each in cli("queues", "--json").json()["queues"] if each["name"] == "work"]
     assert ("work", "pull:work", 1, 1, False) == tuple(
-        queue[name] for name in ("queue", "handler", "due", "failed", "paused")
+        queue[name] for name in ("name", "handler", "due", "failed", "paused")
     )
     assert "work" in cli("queues").out
 
@@ -88,6 +89,7 @@ def test_a_handler_is_declared_listed_and_removed(cli: Run, yard: Yard) -> None:
 def test_workers_are_listed_with_what_they_do(cli: Run, yard: Yard) -> None:
     yard.running()
     [worker] = cli("workers", "--json").json()["workers"]
+    assert UUID(worker["id"])
     assert ("tester", "alive", ["pull:work"]) == (worker["name"], worker["state"], worker["handlers"])
 
 
