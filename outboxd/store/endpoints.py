@@ -34,7 +34,8 @@ select e.id, e.team_id, e.project_id, e.uid, e.url, e.types, e.contains, e.exclu
   jsonb_build_object('state',
     case when e.state = 'disabled' then e.state when q.closed_until > outbox.clock() then 'closed'
       when q.probing then 'half_open' else e.state end,
-    'closedUntilEpoch', outbox.ms(q.closed_until), 'consecutiveFailures', e.consecutive_failures,
+    'closedUntilEpoch', case when q.closed_until > outbox.clock() then outbox.ms(q.closed_until) end,
+    'consecutiveFailures', e.consecutive_failures,
     'firstFailureAtEpoch', outbox.ms(e.first_failure_at),
     'lastClass', e.last_class, 'lastStatus', e.last_status,
     'lastSuccessAtEpoch', outbox.ms(e.last_success_at), 'lastFailureAtEpoch', outbox.ms(e.last_failure_at),
