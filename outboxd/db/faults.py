@@ -7,6 +7,7 @@
     OX<nnn>, from our functions                    the error of that status; HINT names its code
     unique, exclusion, foreign key                 Clash, with the name of the constraint
     what the caller's data cannot be               Invalid
+    a right that the login lacks                   RightMissing
     anything else                                  Broken: a defect of ours
 
 No text of Postgres goes into an error that a caller sees, except what our own functions raise: it
@@ -54,6 +55,10 @@ class Clash(Conflict):
         super().__init__(detail)
 
 
+class RightMissing(Broken):
+    """Whoever set up the login can cure it, so it is told apart from a defect."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Whatever psycopg raises inside leaves as one of ours."""
@@ -99,6 +104,10 @@ def _with_state(failed: psycopg.Error, state: str) -> Error:
             return Invalid("a value cannot be stored by the database")
         case _, "57014":
             return DatabaseUnavailable("the database took too long")
+        case _, "42501":
+            return RightMissing(
+                "the database does not let this login do that: connect as the role that owns the schema"
+            )
         case _ if _UNAVAILABLE.match(state):
             return DatabaseUnavailable("the database is not available")
         case _:

@@ -105,6 +105,9 @@ def test_check_finds_a_login_that_does_not_own_the_schema(
             told = psycopg.conninfo.make_conninfo(dsn, user=role, password="x")
             assert frame.run(["check", "--json"], environ(told)) == 1
             assert "does not own the schema" in findings(capsys)["rights"]["finding"]
+            for words in ("queues", "migrate"):
+                assert frame.run([words], environ(told)) == 1
+                assert "the role that owns the schema" in capsys.readouterr().err
         finally:
             conn.execute(f"drop role {role}".encode())
 

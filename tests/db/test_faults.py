@@ -30,7 +30,7 @@ RAISE = "do $$ begin raise exception 'said by us' using errcode = '{}', hint = '
         ("23505", faults.Clash),
         ("23503", faults.Clash),
         ("23502", errors.Invalid),
-        ("42501", errors.Broken),
+        ("42501", faults.RightMissing),
         ("42703", errors.Broken),
         ("P0001", errors.Broken),
         ("OX404", errors.NotFound),
