@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOST, _LARGEST = 200, 4 * 2**20
 """Of a transaction: rows, bytes."""
+_COUNTS = ("taken", "alreadyHere")
 
 
 def add(nouns: Nouns) -> None:
@@ -39,8 +40,8 @@ async def take(args: Args, db: "Database") -> Reply:
     if args.from_claude_mem:
         from outboxd.cli.claude_mem import take_all
 
-        return Record(fields=await take_all(args.from_claude_mem, db, dry_run=args.dry_run))
-    return Record(fields=await _Taking(args.file, args.dry_run).run(db))
+        return Record(fields=await take_all(args.from_claude_mem, db, dry_run=args.dry_run), unfolded=_COUNTS)
+    return Record(fields=await _Taking(args.file, args.dry_run).run(db), unfolded=_COUNTS)
 
 
 class _Taking:
@@ -60,7 +61,7 @@ class _Taking:
         async with db.transaction() as conn:
             self._who = await tenancy.caller(conn)
             self._project = UUID(project["id"])
-            if not self._dry_run:
+            async with conn.transaction(force_rollback=self._dry_run):
                 await importing.project(conn, self._who, head.team, head.project)
             settings = project.get("settings") or {}
             self._since = await importing.kept_since(conn, self._project, settings)
