@@ -53,7 +53,7 @@ async def _run(config: Config, server: Embedded | None, told: TextIO) -> int:
     await migrate.migrate(dsn if config.listen_url is None else config.listen_url.reveal())
     await _first_keys(config, dsn, told)
     if server is not None:
-        print(_psql(config.data, dsn), file=told, flush=True)
+        print(_psql(server, dsn), file=told, flush=True)
     return await Process(config, gone=None if server is None else server.until_gone).run()
 
 
@@ -106,11 +106,11 @@ Both are shown once. Try:
 """
 
 
-def _psql(data: Path, dsn: str) -> str:
+def _psql(server: Embedded, dsn: str) -> str:
     """The line that opens psql on our server; the password stays in its file."""
-    sockets = shlex.quote(str(conninfo.conninfo_to_dict(dsn)["host"]))
-    password = shlex.quote(str(data.absolute() / "password"))
-    return f'psql: PGPASSWORD="$(cat {password})" psql -h {sockets} -U outboxd outboxd\n'
+    sockets, password = str(conninfo.conninfo_to_dict(dsn)["host"]), str(server.data / "password")
+    call = shlex.join([server.psql, "-h", sockets, "-U", "outboxd", "outboxd"])
+    return f"psql: PGPASSWORD=$(cat {shlex.quote(password)}) {call}\n"
 
 
 def _write_private(file: Path, text: str) -> None:

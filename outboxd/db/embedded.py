@@ -128,6 +128,12 @@ class Embedded:
         self.resume()
 
     @property
+    def psql(self) -> str:
+        """Of the server's version, where it came along; else whichever the shell finds."""
+        beside = self._programs.folder / "psql"
+        return str(beside) if beside.exists() else "psql"
+
+    @property
     def copies(self) -> bool:
         """Whether `copy_to` can be called: some systems pack pg_basebackup apart."""
         return (self._programs.folder / "pg_basebackup").exists()
