@@ -226,6 +226,9 @@ class Embedded:
             "fsync": "on",
             "logging_collector": "off",
             "log_destination": "stderr",
+            # As deploy/postgres.conf has them, with the reasons; `server_health` asks for both.
+            "idle_in_transaction_session_timeout": "60s",
+            "max_locks_per_transaction": "256",
         } | self._settings
 
     def _adopted(self, server: postmaster.Postmaster) -> bool:
