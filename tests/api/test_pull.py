@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import pytest_asyncio
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
@@ -16,7 +17,7 @@ from psycopg.types.json import Jsonb
 from outboxd.api import claims
 from outboxd.db.pool import Database
 from outboxd.store import tenants
-from tests import seed
+from tests import lasting, seed
 from tests.api.served import Served, problem, serving
 from tests.clock import Clock
 from tests.proofs import proves
@@ -27,6 +28,9 @@ Conn = AsyncConnection[DictRow]
 
 MAIL = "/v1/queues/mail/claim"
 ME = {"worker": "w1"}
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+conn, db, dsn, emptied = lasting.conn, lasting.db, lasting.dsn, lasting.emptied
 
 
 class Post:
@@ -91,7 +95,7 @@ class Post:
         return await self.say("settle", lease, results=[{"jobId": job, "outcome": outcome, **more}])
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def post(db: Database, conn: Conn) -> AsyncIterator[Post]:
     tenant = await seed.tenant(conn)
     await seed.queue(conn, "mail")

@@ -132,8 +132,10 @@ async def waiting(pod: httpx.AsyncClient, queue: str) -> asyncio.Task[httpx.Resp
 
 @proves("E2", "L14")
 async def test_claims_that_wait_are_woken_by_sql_and_answered_by_a_stopping_process(yard: Place) -> None:
-    """A producer's commit wakes one of twenty; SIGTERM answers the others at once, and ends in 0."""
-    daemon = yard.serve().ready()
+    """A producer's commit wakes one of twenty; SIGTERM answers the others at once, and ends in 0.
+
+    Last, since nothing is served any more."""
+    daemon = yard.daemons[0]
     queue = f"q-{uuid4().hex[:8]}"
     project = yard.value("select id from outbox.projects")
     yard.value("select outbox.open_queue(%s)", queue)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
@@ -15,7 +16,7 @@ from outboxd.loops.scheduler import Scheduler
 from outboxd.loops.sweeper import Sweeper
 from outboxd.loops.wakes import Wakes
 from outboxd.store import keys, queues
-from tests import seed
+from tests import lasting, seed
 from tests.api.served import configured
 from tests.clock import Clock
 from tests.proofs import proves
@@ -25,8 +26,11 @@ from tests.schedules.rows import HOUR, MINUTE, SECOND, changed, events, made, ms
 Conn = AsyncConnection[DictRow]
 NOON = utc("2026-11-21T12:00")
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+conn, db, dsn, emptied = lasting.conn, lasting.db, lasting.dsn, lasting.emptied
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def tenant(conn: Conn, clock: Clock) -> seed.Tenant:
     clock.set(NOON - 2 * HOUR)
     return await seed.tenant(conn)
@@ -257,6 +261,7 @@ async def test_one_that_cannot_be_fired_stands_in_nobodys_way_and_is_told(
     for _ in range(3):
         with pytest.raises(Error):
             await scheduler.once()
+    await conn.execute("drop function public.no() cascade")
     assert {"good"} == {each["metadata"]["schedule"]["name"] for each in await events(conn)}
     late = await (await conn.execute("select state from outbox.late_schedules")).fetchall()
     assert ["active"] * 55 == [each["state"] for each in late]

@@ -64,32 +64,29 @@ def test_an_operator_stops_runs_and_removes_and_others_may_not(engine: Engine, s
     assert engine.one("select count(*) from outbox.schedules") == 0
 
 
-@pytest.mark.parametrize(
-    ("fields", "state"),
-    [
-        ({"name": ""}, "OX400"),
-        ({"name": "a\nb"}, "OX400"),
-        ({"name": None}, "OX400"),
-        ({"type": None}, "OX400"),
-        ({"type": "outboxd.x"}, "OX400"),
-        ({"subject": "x" * 256}, "OX400"),
-        ({"ordering_key": ""}, "OX400"),
-        ({"missed": "some"}, "OX400"),
-        ({"missed_cap": 0}, "OX400"),
-        ({"missed_cap": 1001}, "OX400"),
-        ({"starts_at": "2026-01-02", "ends_at": "2026-01-01"}, "OX400"),
-        ({"payload": "x" * 65536}, "OX400"),
-        ({"name": "taken"}, "OX409"),
-    ],
-    ids=str,
-)
-def test_what_no_event_could_be_made_of_is_refused(
-    engine: Engine, tenant: Tenant, clock: Clock, fields: dict[str, Any], state: str
-) -> None:
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"name": ""}, "OX400"),
+    ({"name": "a\nb"}, "OX400"),
+    ({"name": None}, "OX400"),
+    ({"type": None}, "OX400"),
+    ({"type": "outboxd.x"}, "OX400"),
+    ({"subject": "x" * 256}, "OX400"),
+    ({"ordering_key": ""}, "OX400"),
+    ({"missed": "some"}, "OX400"),
+    ({"missed_cap": 0}, "OX400"),
+    ({"missed_cap": 1001}, "OX400"),
+    ({"starts_at": "2026-01-02", "ends_at": "2026-01-01"}, "OX400"),
+    ({"payload": "x" * 65536}, "OX400"),
+    ({"name": "taken"}, "OX409"),
+]
+
+
+def test_what_no_event_could_be_made_of_is_refused(engine: Engine, tenant: Tenant, clock: Clock) -> None:
     add(engine, tenant, clock, name="taken")
-    with pytest.raises(psycopg.Error) as refused:
-        add(engine, tenant, clock, **fields)
-    assert refused.value.sqlstate == state
+    for fields, state in REFUSED:
+        with pytest.raises(psycopg.Error) as refused:
+            add(engine, tenant, clock, **fields)
+        assert (state, fields) == (refused.value.sqlstate, fields)
 
 
 def test_a_tick_that_is_not_due_or_of_nothing_does_nothing(
