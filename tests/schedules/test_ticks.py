@@ -124,7 +124,7 @@ places = st.sampled_from([(zone, day) for zone, days in ZONES.items() for day in
 
 
 @proves("S6")
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(cron=crons, place=places, offset=st.integers(0, 5 * 24 * 60))
 def test_ticks_are_those_of_a_clock_that_is_looked_at_every_minute(
     cron: str, place: tuple[str, str], offset: int
