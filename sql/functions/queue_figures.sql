@@ -44,7 +44,7 @@ begin
   from outbox.queues q
   join outbox.workers x on q.handler = any (x.handlers)
   where q.id = p_queue and x.fenced_at is null and not x.draining
-    and (not x.beats or x.beat_at >= v_now - 5 * x.beat_every)
+    and x.beat_at >= v_now - 5 * x.beat_every
     and (x.queues is null or exists (select from unnest(x.queues) u
       where u = q.name or (u like '%*' and starts_with(q.name, left(u, -1)))));
   return next;

@@ -20,7 +20,8 @@ begin
     and outbox.claims_from(w, v_open, v_now);
   if v_live.n = 0 then
     return query select 10.0, 'no_worker', format('no live worker knows %s and subscribes to %s; %s', p_queue.handler,
-      p_queue.name, coalesce((select format('the last one that did: %s on %s, last seen %s', w.name, w.host, w.beat_at)
+      p_queue.name, coalesce((select format('the last one that did: %s, last seen %s', concat_ws(' on ', w.name, w.host),
+          date_trunc('second', w.beat_at))
         from outbox.workers w where outbox.claims_from(w, v_open, v_now) order by w.beat_at desc limit 1),
         'none is on record')), null::timestamptz;
   else

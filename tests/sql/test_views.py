@@ -252,6 +252,18 @@ async def test_live_workers(engine: Engine, clock: Clock) -> None:
     )
 
 
+async def test_a_worker_that_has_gone_works_no_queue_whether_it_beat_or_not(
+    engine: Engine, clock: Clock
+) -> None:
+    await engine.enqueue()
+    await engine.worker()
+    await engine.worker(liveness="lease", leaseSeconds=60)
+    for seconds, alive in ((0, 2), (20, 1), (281, 0)):
+        clock.forward(timedelta(seconds=seconds))
+        (row,) = await view(engine, "queue_depth", "queue = 'work'")
+        assert row["workers"] == alive, seconds
+
+
 async def test_endpoint_health(engine: Engine, clock: Clock) -> None:
     job = await engine.enqueue("endpoint:x", handler="deliver")
     await engine.rows(
