@@ -57,7 +57,8 @@ _LAST = f"""
 select a.at, a.action, a.actor, a.resource_type, a.resource_id, a.project_id, a.request_id, a.details
 from outbox.audit_log a
 where {SEES.format(team="a.team_id", project="a.project_id")} and a.id >= outbox.uuid7_floor(
-  (select outbox.clock()) - interval '7 days') and a.action <> 'observation.read' NARROW
+  (select outbox.clock()) - interval '7 days') and a.action <> 'observation.read'
+  and a.details ->> 'dryRun' is distinct from 'true' NARROW
 order by a.id desc limit %(limit)s
 """
 _OF_TEAM = "and a.team_id = %(team)s"
