@@ -131,6 +131,30 @@ def clone(server: NoopExecutor) -> "Janitor":
     return Janitor(server, unique(), template_dbname=server.template_dbname)
 
 
+class Clones:
+    """Databases for tests, made and dropped over one connection that stays: a connection costs as much as
+    either of the two."""
+
+    def __init__(self, server: NoopExecutor) -> None:
+        self._one = clone(server)
+        self._admin = psycopg.connect(
+            conninfo.make_conninfo(self._one.dsn, dbname="postgres"), autocommit=True
+        )
+
+    def close(self) -> None:
+        self._admin.close()
+
+    @contextmanager
+    def one(self) -> Iterator[str]:
+        """Its DSN. Whoever is still connected at the end is cut off."""
+        name = unique()
+        self._admin.execute(self._one.made(name))
+        try:
+            yield conninfo.make_conninfo(self._one.dsn, dbname=name)
+        finally:
+            self._admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
 def prepare(dsn: str) -> None:
     """The schema of this tree, one partition a table, and the clock that tests move."""
     asyncio.run(migrate.migrate(dsn))
@@ -166,6 +190,11 @@ class Janitor(DatabaseJanitor):
         return conninfo.make_conninfo(
             host=self.host, port=self.port, user=self.user, password=self.password, dbname=self.dbname
         )
+
+    def made(self, name: str) -> sql.Composed:
+        """The statement that makes another such database."""
+        self.dbname = name
+        return self._build_create_database_sql()
 
     def _build_create_database_sql(self) -> sql.Composed:
         made = super()._build_create_database_sql()

@@ -53,11 +53,18 @@ def empty_dsn(server: NoopExecutor) -> Iterator[str]:
         yield made.dsn
 
 
+@pytest.fixture(scope="session")
+def clones(migrated: NoopExecutor) -> Iterator[cluster.Clones]:
+    made = cluster.Clones(migrated)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def dsn(migrated: NoopExecutor) -> Iterator[str]:
+def dsn(clones: cluster.Clones) -> Iterator[str]:
     """A database of its own for the test, with the schema of this tree and no rows."""
-    with cluster.clone(migrated) as made:
-        yield made.dsn
+    with clones.one() as dsn:
+        yield dsn
 
 
 @pytest.fixture
