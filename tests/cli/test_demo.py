@@ -58,7 +58,8 @@ def test_every_step_of_the_demo_holds(environ: dict[str, str]) -> None:
     assert f"All {len(STEPS) + 1} steps held" in done.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_behind(environ: dict[str, str], how: signal.Signals) -> None:
     with subprocess.Popen([*COMMAND, "--exit"], env=environ, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
@@ -93,6 +94,7 @@ def read_until(terminal: int, words: str) -> str:
     return seen
 
 
+@pytest.mark.nightly
 def test_a_step_that_fails_ends_it_with_1_and_what_was_missing(environ: dict[str, str]) -> None:
     running = subprocess.Popen(
         [*COMMAND, "--exit"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -53,7 +53,7 @@ def listening(api: Member) -> str:
 @pytest.mark.parametrize(
     ("prepare", "listens", "readiness"),
     [
-        ("auto", False, "degraded"),
+        pytest.param("auto", False, "degraded", marks=pytest.mark.nightly),
         pytest.param("auto", True, "ok", marks=pytest.mark.nightly),
         pytest.param("off", True, "ok", marks=pytest.mark.nightly),
         pytest.param("off", False, "degraded", marks=pytest.mark.nightly),
