@@ -25,6 +25,7 @@ OPENERS = {
     "loops/chores.py": "vacuums, past any pooler",
     "cli/database.py": "says why a database cannot be reached",
     "cli/findings.py": "asks the server about itself, also when it is not well",
+    "cli/claude_mem.py": "reads the database of another server",
     "cli/demo/place.py": "the demo's own business",
     "cli/demo/work.py": "the demo's own business",
 }

@@ -19,7 +19,7 @@ ROLES = ("outbox_producer", "outbox_worker", "outbox_operator", "outbox_reader")
 # Functions of the store without a scope, and why each may be so. A new one has to be put here, and explained.
 UPKEEP = {
     "chores.dirty", "chores.failed", "chores.forget_event_keys", "chores.forget_workers", "chores.pinned",
-    "chores.outlived",
+    "chores.outlived", "consoles.forget",
     "deletion.retain", "deletion.unfinished", "deliveries.end", "outboxevents.drain", "stream_tokens.forget",
     "chores.purge_dead", "chores.queues_of", "chores.remember_settings", "chores.succeeded",
     "gatherings.forget", "interactions.expire", "interactions.retain", "holds.answered", "holds.every",
@@ -38,7 +38,7 @@ UPKEEP = {
 BEFORE_ANYBODY = {
     "rates.take", "stream_tokens.find", "stream_tokens.opening",
     "keys.find", "keys.notice", "keys.own", "logins.caller", "ingest.ingest", "ingest_once.ingest_once",
-    "idempotency.claim", "idempotency.keep",
+    "idempotency.claim", "idempotency.keep", "consoles.find", "consoles.touch", "consoles.via",
 }  # fmt: skip
 """They find out who asks, and how often. `ingest` reads the key of each event where it is stored; a claim
 names its team."""
@@ -56,10 +56,16 @@ FOUND_BEFORE = {
     "events.team_of", "events.timeline", "history.extras", "history.last_attempts",
     "history.of_events", "history.payloads",
     "history.running", "history.still_open", "history.why", "interactions.still_open",
+    "consoles.still_open", "depths.settings",
 }  # fmt: skip
 """More about ids that a read with a caller, or the publish of this request, has just given."""
-FOR_OPERATORS = {"views.rows"}
-"""The command line, whose login has to have been granted the views."""
+FOR_OPERATORS = {
+    "views.rows", "endpoint_keys.to_reseal", "importing.here", "importing.known", "importing.known_keys",
+    "importing.open_past", "overview.standstill", "restored.again", "restored.gap", "restored.leases",
+    "restored.lost_secrets", "restored.unaware_streams",
+}  # fmt: skip
+"""The command line, whose login has to have been granted the views or owns the schema, and an operator's
+console: they count, over all tenants."""
 
 
 def unscoped() -> set[str]:
