@@ -109,6 +109,7 @@ async def reach(dsn: str, config: Config) -> None:
             conn = await Link.connect(reachable(dsn, config.net_timeout, "outboxd cli"))
             await conn.close()
     except TimeoutError:
-        raise DatabaseUnavailable(f"the database did not answer within {config.net_timeout}") from None
+        seconds = f"{config.net_timeout.total_seconds():g} s"
+        raise DatabaseUnavailable(f"the database did not answer within {seconds}") from None
     except psycopg.OperationalError as failed:
         raise DatabaseUnavailable(f"the database cannot be reached: {words(failed)}") from failed

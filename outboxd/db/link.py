@@ -91,6 +91,11 @@ def reachable(dsn: str, net_timeout: timedelta, application: str) -> str:
     return conninfo.make_conninfo("", **{**limits, **conninfo.conninfo_to_dict(dsn)})
 
 
+def patient(dsn: str, seconds: int) -> str:
+    """The DSN with a limit on connecting to each of its hosts, where it does not name its own."""
+    return conninfo.make_conninfo("", **{"connect_timeout": seconds, **conninfo.conninfo_to_dict(dsn)})
+
+
 def words(failed: Exception) -> str:
     """Why nobody could be reached, in libpq's words; they name host and role, never the password."""
     lines = [line.strip() for line in str(failed).splitlines()]

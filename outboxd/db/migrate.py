@@ -33,6 +33,8 @@ log = structlog.get_logger()
 
 _POLL = 0.1
 _WAIT = timedelta(minutes=1)
+_PATIENCE_S = 10
+"""With a server that takes a connection and says nothing; else it would be waited for without end."""
 _BUSY = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.DeadlockDetected,
@@ -175,8 +177,10 @@ async def _direct(dsn: str, deadline: float) -> AsyncIterator[Conn]:
 
 async def _connect(dsn: str, deadline: float) -> Conn:
     while True:
+        left = round(deadline - time.monotonic())
         try:
-            return await AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=None)
+            patient = link.patient(dsn, min(max(2, left), _PATIENCE_S) if left > 0 else _PATIENCE_S)
+            return await AsyncConnection.connect(patient, autocommit=True, prepare_threshold=None)
         except psycopg.OperationalError as failed:
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(f"the database cannot be reached: {link.words(failed)}") from failed

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import psycopg
@@ -130,6 +131,16 @@ def test_migrate_does_not_wait_for_a_database_that_nobody_asked_it_to_wait_for(
     nobody = environ("postgresql://me@127.0.0.1:1/x")
     assert frame.run(["migrate"], nobody) == 3
     assert "127.0.0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["migrate"], ["migrate", "--wait", "1"], ["migrate", "--check"]])
+def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nobody = environ(f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/x", OUTBOXD_NET_TIMEOUT_S="1")
+        assert frame.run(words, nobody) == 3
+    assert "database" in capsys.readouterr().err
 
 
 def test_serve_and_work_join_the_server_that_up_has_started(
