@@ -10,8 +10,10 @@ Everything that can be wrong with an app is found at boot, and said in one sente
 
 import importlib
 import inspect
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,12 +42,19 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(name: str) -> App:
-    """The app that `module:app` names. Raises ConfigError with everything that is wrong with it."""
+    """The app that `module:app` names, installed or in the directory that we were started in.
+
+    Raises ConfigError with everything that is wrong with it.
+    """
     module, _, attribute = name.partition(":")
+    _look_here_too()
     try:
         found = importlib.import_module(module)
     except Exception as failed:
-        raise ConfigError([f"--app {name}: importing {module} raised {type(failed).__name__}"]) from failed
+        # What an import says is names of modules; other exceptions may hold anything.
+        words = f": {failed}" if isinstance(failed, ImportError) else ""
+        problem = f"--app {name}: importing {module} raised {type(failed).__name__}{words}"
+        raise ConfigError([problem]) from failed
     given = getattr(found, attribute or "app", None)
     if isinstance(given, Mapping):
         given = App(handlers=given)
@@ -56,6 +65,13 @@ def load(name: str) -> App:
     if problems:
         raise ConfigError([f"--app {name}: {problem}" for problem in problems])
     return given
+
+
+def _look_here_too() -> None:
+    """Last, so that no file that lies here stands before a module of ours or of the standard library."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 def handlers(app: App) -> list[Handler]:

@@ -11,7 +11,8 @@ begin
   if p_handler like 'pull:_%' or v_open then
     return;
   elsif v_open is null and not p_handler in ('observe', 'summarize', 'deliver', 'recover') then
-    perform outbox.refuse(400, format('unknown handler %s', p_handler));
+    perform outbox.refuse(400, format('unknown handler %s: no worker has offered it yet, and nobody has added it',
+      p_handler));
   end if;
   perform outbox.refuse(403, format('the handler %s is not open', p_handler));
 end

@@ -4,6 +4,7 @@ import functools
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,7 +106,16 @@ def test_a_module_that_cannot_be_imported_is_named() -> None:
         python.load("no_such_module:app")
 
     problem = "--app no_such_module:app: importing no_such_module raised ModuleNotFoundError"
-    assert (problem,) == raised.value.problems
+    assert (f"{problem}: No module named 'no_such_module'",) == raised.value.problems
+
+
+def test_a_module_in_the_directory_we_were_started_in_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop_of_a_test.py").write_text("app = {'receipt': lambda job, run: None}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert ["receipt"] == list(python.load("shop_of_a_test:app").handlers)
 
 
 def test_two_handlers_of_one_name_are_refused() -> None:
