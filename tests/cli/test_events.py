@@ -222,7 +222,7 @@ def test_an_address_in_use_is_exit_5(dsn: str, capsys: pytest.CaptureFixture[str
 
 
 def test_serving_without_a_database_is_exit_2() -> None:
-    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "OUTBOXD_DATA": "/nonexistent"}
     for command in ("serve", "work"):
         done = subprocess.run(
             [sys.executable, "-m", "outboxd", command],

@@ -8,7 +8,7 @@ from outboxd.cli import frame
 from tests.config.test_config import DSN, TEN_FAULTS, read
 from tests.proofs import proves
 
-BARE = {"PATH": "/usr/bin", "HOME": "/nonexistent"}
+BARE = {"PATH": "/usr/bin", "HOME": "/nonexistent", "OUTBOXD_DATA": "/nonexistent"}
 WITH = {**BARE, "OUTBOXD_DATABASE_URL": DSN}
 NO_MODE = "CLAUDE_MEM_AUTH_MODE=local-dev is not allowed in Docker, nor anywhere else"
 LOSES = "embedded Postgres in a container loses your data with it: set OUTBOXD_DATABASE_URL"
