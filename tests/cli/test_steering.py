@@ -89,7 +89,7 @@ def test_a_handler_is_declared_listed_and_removed(cli: Run, yard: Yard) -> None:
 def test_workers_are_listed_with_what_they_do(cli: Run, yard: Yard) -> None:
     yard.running()
     [worker] = cli("workers", "--json").json()["workers"]
-    assert UUID(worker["id"])
+    assert UUID(worker["id"]).version == 7
     assert ("tester", "alive", ["pull:work"]) == (worker["name"], worker["state"], worker["handlers"])
 
 
