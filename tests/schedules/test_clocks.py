@@ -15,6 +15,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
+from outboxd.bench.drill.crew import forget_clock
 from outboxd.db.pool import Database
 from tests import seed
 from tests.clock import Clock
@@ -63,6 +64,7 @@ async def killed(started: list[Process]) -> None:
         if each.returncode is None:
             os.killpg(each.pid, signal.SIGKILL)
         await each.communicate()
+        forget_clock(each.pid)
 
 
 async def fired(conn: Conn, wanted: int) -> None:

@@ -19,6 +19,7 @@ from outboxd.config import program
 _READY = 40.0
 _REVIVED_WITHIN = 0.3
 _FAKETIME = "lib/*/faketime/libfaketimeMT.so.1"
+_SHARED = Path("/dev/shm")  # noqa: S108  where that library keeps its own files
 WORK = ("work", "--app", "outboxd.bench.drill.tasks:app", "--slots", "20")
 
 
@@ -81,6 +82,7 @@ class Member:
         return self._process.pid
 
     def start(self) -> None:
+        forget_clock(self.pid)
         self._process = self._started()
 
     def alive(self) -> bool:
@@ -115,6 +117,7 @@ class Member:
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
             self._process.wait()
+        forget_clock(self.pid)
         self._log.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -209,6 +212,12 @@ class Crew:
 def clock_library() -> Path | None:
     """What makes a process believe in another time, where it is installed."""
     return next(iter(sorted(Path("/usr").glob(_FAKETIME))), None)
+
+
+def forget_clock(pid: int) -> None:
+    """What libfaketime leaves in shared memory of a process that was killed."""
+    for left in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+        (_SHARED / left).unlink(missing_ok=True)
 
 
 def _wrong_by(skew: float) -> dict[str, str]:
