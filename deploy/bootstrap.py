@@ -80,8 +80,8 @@ def command(verb: str, rest: List[str], tty: bool) -> List[str]:
     if verb == "demo":
         return ["outboxd", "demo", *([] if tty or "--exit" in rest else ["--exit"]), *rest]
     if verb == "test":
-        # A test waits about as often as it works, so two at once take half as long on two cores.
-        return ["pytest", "-n", "2", "--dist", "worksteal", *rest]
+        # A test waits about as often as it works: three at once keep two cores busy.
+        return ["pytest", "-n", "3", "--dist", "worksteal", *rest]
     if verb == "run" and rest:
         return rest
     raise Trouble(USAGE)

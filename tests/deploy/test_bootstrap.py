@@ -216,7 +216,7 @@ def test_a_program_that_fails_ends_with_1_and_says_which(tmp_path: Path) -> None
         (["demo"], True, ["outboxd", "demo"]),
         (["demo"], False, ["outboxd", "demo", "--exit"]),
         (["demo", "--exit"], False, ["outboxd", "demo", "--exit"]),
-        (["test", "-k", "floors"], False, ["pytest", "-n", "2", "--dist", "worksteal", "-k", "floors"]),
+        (["test", "-k", "floors"], False, ["pytest", "-n", "3", "--dist", "worksteal", "-k", "floors"]),
         (["run", "ruff", "check", "."], False, ["ruff", "check", "."]),
     ],
     ids=range(5),
