@@ -36,6 +36,7 @@ def test_keys_alone_lead_from_the_login_to_a_retry(window: Any, world: World) ->
     at = window()
     page, keys = at.open("/console"), at.page.keyboard
     before = len(world.dead())
+    page.wait_for_function("document.activeElement.name === 'key'")
     keys.type(world.operator)
     keys.press("Enter")
     page.wait_for_selector("h1:has-text('Overview')")
