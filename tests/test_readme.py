@@ -168,3 +168,14 @@ def with_project(statement: str) -> str:
     if "outbox.publish(" not in statement:
         return statement
     return statement[:-1] + ", p_project => (select id from outbox.projects))"
+
+
+def test_the_figures_of_the_guide_are_those_that_were_kept() -> None:
+    """To three digits."""
+    kept = msgspec.json.decode((ROOT / "outboxd/bench/results/scale-two-cores.json").read_bytes())
+    rows = {"wait 100 ms, 50 slots each": "waiting", "do nothing": "no-op"}
+    for words, kind in rows.items():
+        line = next(each for each in README.splitlines() if each.startswith(f"| handlers that {words}"))
+        shown = [int(cell.replace(",", "")) for cell in line.split("|")[2:6]]
+        found = [r["median"] for r in kept["results"] if r["measure"].startswith(f"scale {kind},")]
+        assert shown == [pytest.approx(each, rel=0.005) for each in found]
