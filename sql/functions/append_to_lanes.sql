@@ -41,7 +41,8 @@ begin
 
   return query
   select q.name, q.handler, count(*)::int from unnest(p_jobs) j join outbox.queues q on q.id = j.queue_id
-  where exists (select from outbox.lanes l where l.id = any (v_fresh) and l.queue_id = j.queue_id)
+  where j.queue_id = any (array(select l.queue_id from unnest(v_fresh) f (id)
+    cross join lateral (select l.queue_id from outbox.lanes l where l.id = f.id offset 0) l))
   group by q.name, q.handler;
 end
 $$;

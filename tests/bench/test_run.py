@@ -35,6 +35,7 @@ def left(dsn: str) -> list[str]:
         ]
 
 
+@pytest.mark.nightly
 async def test_a_small_run_measures_and_leaves_nothing_behind(durable: str) -> None:
     said: list[str] = []
     asked = Asked(server=durable, on_server=True, rounds=1, only=("drain 100",), peers=False, size=TINY)

@@ -28,7 +28,7 @@ def ran(*words: str, **given: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_short_form_holds(dsn: str) -> None:
     assert len(steps.STEPS) == ran("--short", "--dsn", dsn).count("✓")
 

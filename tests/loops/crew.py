@@ -179,7 +179,13 @@ class Crew:
             seen[:] = await self.attempts(job)
             return bool(seen) and outcome in {None, seen[-1]["outcome"]}
 
-        await until(there, limit)
+        try:
+            await until(there, limit)
+        except TimeoutError:
+            why = await self.rows("select reason, detail from outbox.why(%s)", job)
+            raise AssertionError(
+                f"{outcome or 'no end'} never came: {await self.where(job)} {why} {seen}"
+            ) from None
         return seen[-1]
 
     async def where(self, job: UUID) -> list[str]:

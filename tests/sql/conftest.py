@@ -1,6 +1,6 @@
 """Here every test runs on each major version of PostgreSQL that this machine has, with the engine at hand.
 
-On versions but the first every third test runs, with the first of its parameters, and so do the plans;
+On versions but the first every sixth test runs, with the first of its parameters, and so do the plans;
 `make nightly` has them all. What can differ there is said by the schema, which is loaded whole each time,
 by plans, and by statements, most of which several tests execute.
 """
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if version is None or version is _VERSIONS[0]:
             continue
         which = (item.nodeid.partition("[")[0], repr(version))
-        if which in tests or len(tests) % 3:
+        if which in tests or len(tests) % 6:
             item.add_marker(pytest.mark.nightly)
         tests.setdefault(which, len(tests))
 
