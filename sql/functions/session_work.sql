@@ -16,6 +16,8 @@ language plpgsql stable
 set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
+  -- Read once: a moment that each row sees anew would count them apart.
+  v_now timestamptz := outbox.clock();
   v_job outbox.jobs;
   v_project outbox.projects;
   v_session outbox.sessions;
@@ -59,9 +61,8 @@ begin
     order by o.created_at desc, o.id desc limit 1000
   ), waits as (
     select count(*) filter (where a.class = 'session_active')::int as restless,
-      v_now.now - min(a.at) filter (where a.class = 'observing') as observing
-    from outbox.attempts a, (select outbox.clock() as now) v_now
-    where a.job_id = p_job and a.outcome = 'snoozed' group by v_now.now
+      v_now - min(a.at) filter (where a.class = 'observing') as observing
+    from outbox.attempts a where a.job_id = p_job and a.outcome = 'snoozed'
   )
   select v_job.id, v_job.team_id, v_job.project_id, v_session.id, v_project.name, case
       when v_session.id is null or v_session.created_at <= v_floor then 'expunged'
